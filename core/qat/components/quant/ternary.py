@@ -1,0 +1,45 @@
+"""Ternary quantization: zero near zero, otherwise the sign."""
+
+from typing import Tuple
+
+from torch import Tensor, nn
+
+from qat import jit
+from qat.components.bit_width import BitWidthConst
+from qat.components.delay import DelayWrapper
+from qat.components.stateless import scalar
+from qat.ops import ternary_sign_ste
+
+
+class TernaryQuant(jit.ScriptModule):
+    """``y = sign(x) * scale`` where ``|x| > threshold * scale``, else 0.
+
+    Args:
+        scaling_impl: called with ``x``, gives the scale.
+        threshold: width of the zero zone in scales, from 0 to below 1.
+        quant_delay_steps: training calls before quantization starts.
+    Returns:
+        ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 2.
+    Raises:
+        ValueError: ``threshold`` outside its range.
+    Gradient: to ``x`` that of the identity times ``scale`` where ``y`` is not 0, else zero.
+    """
+
+    def __init__(
+        self, scaling_impl: nn.Module, threshold: float, quant_delay_steps: int = 0
+    ) -> None:
+        super().__init__()
+        if not 0.0 <= threshold < 1.0:
+            raise ValueError(f"threshold is {threshold}; it must be from 0 to below 1.")
+        self.scaling_impl = scaling_impl
+        self.threshold = float(threshold)
+        self.bit_width = BitWidthConst(2)
+        self.zero_point = scalar(0.0)
+        self.delay_wrapper = DelayWrapper(quant_delay_steps)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        scale = self.scaling_impl(x)
+        zero = x.abs() <= self.threshold * scale
+        y = ternary_sign_ste(x).masked_fill(zero, 0.0) * scale
+        y = self.delay_wrapper(x, y)
+        return y, scale, self.zero_point(), self.bit_width()

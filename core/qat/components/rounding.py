@@ -1,0 +1,50 @@
+"""Rounding modules: a real number to an integer, with a straight-through gradient."""
+
+from torch import Tensor, nn
+
+from qat.enums import FloatToIntImplType
+from qat.ops import ceil_ste, dpu_round_ste, floor_ste, round_ste, round_to_zero_ste
+
+
+class RoundSte(nn.Module):
+    """To the nearest integer, halves to even; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return round_ste(x)
+
+
+class FloorSte(nn.Module):
+    """Down; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return floor_ste(x)
+
+
+class CeilSte(nn.Module):
+    """Up; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ceil_ste(x)
+
+
+class RoundToZeroSte(nn.Module):
+    """Towards zero; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return round_to_zero_ste(x)
+
+
+class DPURoundSte(nn.Module):
+    """To the nearest integer, halves to even but negative halves up; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dpu_round_ste(x)
+
+
+FLOAT_TO_INT = {
+    FloatToIntImplType.ROUND: RoundSte,
+    FloatToIntImplType.CEIL: CeilSte,
+    FloatToIntImplType.FLOOR: FloorSte,
+    FloatToIntImplType.ROUND_TO_ZERO: RoundToZeroSte,
+    FloatToIntImplType.DPU: DPURoundSte,
+}

@@ -1,0 +1,118 @@
+"""Scales from statistics of a parameter: recomputed at every call, or learned from them on."""
+
+from typing import List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from qat.components.shape import OverTensorView
+from qat.components.stats import _Stats
+
+from .base import SCALAR_SHAPE, _PositiveScale, restriction
+from .fixed import ParameterScaling
+
+
+def stats_over(
+    parameters: List[Tensor], view: nn.Module, stats: nn.Module, shape: Tuple[int, ...]
+) -> Tensor:
+    """Statistic, in ``shape``, of several parameters joined along the last dimension of their views."""
+    with torch.no_grad():
+        joined = torch.cat([view(parameter.detach()) for parameter in parameters], dim=-1)
+        return stats(joined).reshape(shape)
+
+
+class StatsFromParameterScaling(_PositiveScale):
+    """Scale recomputed from the parameter at every call; the gradient flows through the statistic.
+
+    Called with the parameter that is being quantized.
+
+    Args:
+        scaling_stats_impl: statistic, see :mod:`qat.components.stats`.
+        scaling_stats_input_view_shape_impl: view it is taken over; the whole tensor unless given.
+        scaling_shape: shape of the scale.
+        restrict_scaling_impl: the set that the scale is restricted to; any float unless given.
+        scaling_min_val: lower bound of the scale.
+    """
+
+    def __init__(
+        self,
+        scaling_stats_impl: nn.Module,
+        scaling_stats_input_view_shape_impl: Optional[nn.Module] = None,
+        scaling_shape: Tuple[int, ...] = SCALAR_SHAPE,
+        restrict_scaling_impl: Optional[nn.Module] = None,
+        scaling_min_val: Optional[float] = None,
+    ) -> None:
+        super().__init__()
+        restrict = restriction(restrict_scaling_impl)
+        self.set_restriction(restrict, scaling_min_val)
+        view = scaling_stats_input_view_shape_impl
+        self.stats_input_view_shape_impl = OverTensorView() if view is None else view
+        self.stats = _Stats(scaling_stats_impl, scaling_shape)
+        self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
+
+    def forward(self, x: Tensor) -> Tensor:
+        stats = self.stats(self.stats_input_view_shape_impl(x))
+        return self.restricted(self.restrict_preprocess(self.clamp_scaling(stats)))
+
+
+class SharedStatsFromParameterScaling(StatsFromParameterScaling):
+    """:class:`StatsFromParameterScaling` of several parameters that share one scale.
+
+    Whichever is being quantized, the statistic is that of all of them, joined along the last
+    dimension of their views. They belong to their layers and are held in a plain list here: not part
+    of the state dict, and copied together with the layers by ``copy.deepcopy`` and pickle. Stays
+    outside TorchScript.
+    """
+
+    scriptable = False
+
+    def __init__(
+        self,
+        tracked_parameter_list: List[Tensor],
+        scaling_stats_impl: nn.Module,
+        scaling_stats_input_view_shape_impl: Optional[nn.Module] = None,
+        scaling_shape: Tuple[int, ...] = SCALAR_SHAPE,
+        restrict_scaling_impl: Optional[nn.Module] = None,
+        scaling_min_val: Optional[float] = None,
+    ) -> None:
+        super().__init__(
+            scaling_stats_impl,
+            scaling_stats_input_view_shape_impl,
+            scaling_shape,
+            restrict_scaling_impl,
+            scaling_min_val,
+        )
+        self.tracked_parameter_list = list(tracked_parameter_list)
+
+    def forward(self, x: Tensor) -> Tensor:
+        views = [self.stats_input_view_shape_impl(item) for item in self.tracked_parameter_list]
+        stats = self.stats(torch.cat(views, dim=-1))
+        return self.restricted(self.restrict_preprocess(self.clamp_scaling(stats)))
+
+
+class ParameterFromStatsFromParameterScaling(ParameterScaling):
+    """A learned scale that starts at a statistic of the parameter as it is when this is built.
+
+    Args:
+        scaling_stats_impl: statistic, see :mod:`qat.components.stats`.
+        tracked_parameter_list: the parameters, joined along the last dimension of their views.
+        scaling_stats_input_view_shape_impl: view it is taken over; the whole tensor unless given.
+        scaling_shape: shape of the scale.
+        restrict_scaling_impl, scaling_min_val: as for :class:`ParameterScaling`.
+    """
+
+    def __init__(
+        self,
+        scaling_stats_impl: nn.Module,
+        tracked_parameter_list: List[Tensor],
+        scaling_stats_input_view_shape_impl: Optional[nn.Module] = None,
+        scaling_shape: Tuple[int, ...] = SCALAR_SHAPE,
+        restrict_scaling_impl: Optional[nn.Module] = None,
+        scaling_min_val: Optional[float] = None,
+    ) -> None:
+        view = scaling_stats_input_view_shape_impl
+        view = OverTensorView() if view is None else view
+        init = stats_over(tracked_parameter_list, view, scaling_stats_impl, scaling_shape)
+        if scaling_min_val is not None:
+            init = torch.clamp(init, min=scaling_min_val)
+        super().__init__(init, scaling_shape, restrict_scaling_impl, scaling_min_val)

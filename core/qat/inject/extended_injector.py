@@ -1,0 +1,112 @@
+"""``ExtendedInjector``: a class whose attributes assemble themselves into objects on access."""
+
+import copyreg
+import inspect
+from typing import Any
+
+from .dependencies_package import DependencyError, Injector, InjectorType, package_shield
+from .resolution import Resolution
+
+
+class ExtendedInjectorType(InjectorType):  # type: ignore[misc, valid-type]
+    """Metaclass: reading an attribute of the class resolves it anew; the class never changes."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
+        own = {
+            key: _without_arguments(key, item)
+            for key, item in namespace.items()
+            if key not in _WRITTEN_BY_PYTHON
+        }
+        if len(bases) == 1 and not any(not key.startswith("__") for key in own):
+            # The package refuses an extension that changes nothing; a docstring is reason enough.
+            bases = (*bases, _Nothing) if _Nothing is not None else bases
+        return super().__new__(mcs, name, bases, own)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{cls.__name__!r} is an injector and has no instances: read an attribute of it, "
+            f"or use {cls.__name__}.let(name=value) for a changed copy."
+        )
+
+    def let(cls, **attributes: Any) -> Any:
+        """A copy of the class in which ``attributes`` replace or add to its own."""
+        if not attributes:
+            return cls
+        namespace = {**attributes, "__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        changed = type(cls)(cls.__name__, (cls,), namespace)
+        type.__setattr__(changed, "_let", (cls, attributes))
+        return changed
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
+        return Resolution(cls, _spec_of).resolve(name)
+
+    def __repr__(cls) -> str:
+        return f"<injector {cls.__module__}.{cls.__qualname__}>"
+
+
+_WRITTEN_BY_PYTHON = frozenset(
+    {"__static_attributes__", "__firstlineno__", "__classcell__", "__annotations__"}
+    | {"__annotate__", "__annotate_func__", "__conditional_annotations__"}
+)
+_Nothing: Any = None
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _without_arguments(name: str, item: Any) -> Any:
+    """A class that names no argument of its own, as a plain ``nn.Module``, is built without any."""
+    if not isinstance(item, type) or name.endswith("_class") or isinstance(item, InjectorType):
+        return item
+    if item.__init__ is object.__init__:  # type: ignore[misc]
+        return item
+    _self, *arguments = inspect.signature(item.__init__).parameters.values()  # type: ignore[misc]
+    named = [argument for argument in arguments if argument.kind not in _VARIABLE]
+    return package_shield(item) if arguments and not named else item
+
+
+class ExtendedInjector(Injector, metaclass=ExtendedInjectorType):  # type: ignore[misc, valid-type]
+    """Declaration of a quantizer, or of a part of one.
+
+    Attributes are matched by name with the arguments of the classes among them: reading ``X.part``
+    builds ``part``, with each argument taken from the attribute of that name, and so on down. Every
+    read builds anew; within one read an attribute is built once and shared. A name ending in
+    ``_class`` is handed over as it is. ``name in X`` asks whether an attribute is declared.
+
+    Several bases compose, earlier ones winning. ``X.let(bit_width=4)`` is a copy with one change.
+    Reading is safe from several threads. There are no instances.
+
+    Raises:
+        DependencyError: an attribute is missing or depends on itself; the text names the injector,
+            the attribute and the chain of attributes that led there.
+    """
+
+    injector_is_extended = True  # the package wants an extension to declare something
+
+
+class _NothingChanged(ExtendedInjector):
+    injector_is_unchanged = True
+
+
+_Nothing = _NothingChanged
+
+
+def _spec_of(name: str, dependency: Any) -> Any:
+    return ExtendedInjector.let(**{name: dependency}).__dependencies__.get(name)
+
+
+def _reduce(cls: Any) -> Any:
+    declared = cls.__dict__.get("_let")
+    if declared is None:
+        return cls.__qualname__  # importable by name, as any class
+    base, attributes = declared
+    return _let, (base, attributes)
+
+
+def _let(base: Any, attributes: dict[str, Any]) -> Any:
+    return base.let(**attributes)
+
+
+copyreg.pickle(ExtendedInjectorType, _reduce)  # type: ignore[arg-type]
+
+__all__ = ["DependencyError", "ExtendedInjector", "ExtendedInjectorType"]

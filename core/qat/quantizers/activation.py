@@ -1,0 +1,89 @@
+"""Ready-made activation quantizers."""
+
+from qat.components.quant import ClampedBinaryQuant
+from qat.inject import ExtendedInjector
+
+from .presets import (
+    ConstantScale,
+    LearnedFromBounds,
+    LearnedFromMSE,
+    LearnedFromPercentile,
+    PowerOfTwo,
+    SignedInt8,
+    UnsignedInt8,
+)
+from .roles import ActResolver
+
+
+class Int8ActPerTensorFloat(SignedInt8, LearnedFromPercentile, ActResolver):
+    """8 bit signed, per tensor; scale learned from the 99.999th percentile of the first batches on."""
+
+
+class Uint8ActPerTensorFloat(UnsignedInt8, LearnedFromPercentile, ActResolver):
+    """8 bit unsigned, per tensor; scale learned from the 99.999th percentile of the first batches on."""
+
+
+class Int8ActPerTensorFloatMSE(LearnedFromMSE, Int8ActPerTensorFloat):
+    """8 bit signed, per tensor; scale learned from the least squared error on the first batches on."""
+
+
+class Uint8ActPerTensorFloatMSE(LearnedFromMSE, Uint8ActPerTensorFloat):
+    """8 bit unsigned, per tensor; scale learned from the least squared error on the first batches on."""
+
+
+class Int8ActPerTensorFixedPoint(PowerOfTwo, Int8ActPerTensorFloat):
+    """8 bit signed, per tensor; scale a power of two, learned from the 99.999th percentile on."""
+
+
+class Uint8ActPerTensorFixedPoint(PowerOfTwo, Uint8ActPerTensorFloat):
+    """8 bit unsigned, per tensor; scale a power of two, learned from the 99.999th percentile on."""
+
+
+class Int8ActPerTensorFloatMinMaxInit(SignedInt8, LearnedFromBounds, ActResolver):
+    """8 bit signed, per tensor; threshold learned from ``max(|min_val|, |max_val|)`` on."""
+
+
+class Uint8ActPerTensorFloatMaxInit(UnsignedInt8, LearnedFromBounds, ActResolver):
+    """8 bit unsigned, per tensor; threshold learned from ``max_val`` on."""
+
+    min_val = 0.0
+
+
+class _ConstantAct(ConstantScale, ActResolver):
+    signed = True
+    narrow_range = True
+    min_val = -1.0
+    max_val = 1.0
+
+
+class SignedBinaryActPerTensorConst(_ConstantAct):
+    """1 bit, ``-s`` or ``s`` with ``s = max(|min_val|, |max_val|)``, 1 unless given.
+
+    The gradient is zero outside ``[-s, s]``.
+    """
+
+    tensor_quant = ClampedBinaryQuant
+    bit_width = 1
+
+
+class SignedTernaryActPerTensorConst(_ConstantAct):
+    """2 bit narrow: ``-s``, 0 or ``s`` with ``s = max(|min_val|, |max_val|)``, 1 unless given."""
+
+    bit_width = 2
+
+
+ACTIVATION: dict[str, type[ExtendedInjector]] = {
+    quantizer.__name__: quantizer
+    for quantizer in (
+        Int8ActPerTensorFloat,
+        Uint8ActPerTensorFloat,
+        Int8ActPerTensorFloatMSE,
+        Uint8ActPerTensorFloatMSE,
+        Int8ActPerTensorFixedPoint,
+        Uint8ActPerTensorFixedPoint,
+        Int8ActPerTensorFloatMinMaxInit,
+        Uint8ActPerTensorFloatMaxInit,
+        SignedBinaryActPerTensorConst,
+        SignedTernaryActPerTensorConst,
+    )
+}

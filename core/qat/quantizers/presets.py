@@ -1,0 +1,69 @@
+"""Groups of attributes that ready-made quantizers are composed of."""
+
+from qat.components.rounding import CeilSte
+from qat.enums import QuantType, RestrictValueType, ScalingImplType, StatsOp
+from qat.inject import ExtendedInjector
+
+#: Thresholds below this are noise: the bound that keeps an all-zero tensor's scale positive.
+SMALLEST_THRESHOLD = 1e-10
+
+
+class SignedInt8(ExtendedInjector):
+    quant_type = QuantType.INT
+    signed = True
+    bit_width = 8
+
+
+class NarrowInt8(SignedInt8):
+    narrow_range = True
+
+
+class UnsignedInt8(ExtendedInjector):
+    quant_type = QuantType.INT
+    signed = False
+    bit_width = 8
+
+
+class PerChannel(ExtendedInjector):
+    scaling_per_output_channel = True
+
+
+class PowerOfTwo(ExtendedInjector):
+    restrict_scaling_type = RestrictValueType.POWER_OF_TWO
+    restrict_value_float_to_int_impl = CeilSte
+
+
+class MaxStats(ExtendedInjector):
+    """Scale from the largest magnitude, recomputed at every call."""
+
+    scaling_impl_type = ScalingImplType.STATS
+    scaling_stats_op = StatsOp.MAX
+    scaling_min_val = SMALLEST_THRESHOLD
+
+
+class LearnedFromMSE(ExtendedInjector):
+    """Scale learned from the one with the least squared quantization error on."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    scaling_stats_op = StatsOp.MSE
+    scaling_min_val = SMALLEST_THRESHOLD
+
+
+class LearnedFromPercentile(ExtendedInjector):
+    """Scale learned from a high percentile of the first ``collect_stats_steps`` batches on."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    scaling_stats_op = StatsOp.PERCENTILE
+    high_percentile_q = 99.999
+    collect_stats_steps = 300
+    scaling_min_val = SMALLEST_THRESHOLD
+
+
+class LearnedFromBounds(ExtendedInjector):
+    """Scale learned from ``min_val`` and ``max_val`` on."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER
+
+
+class ConstantScale(ExtendedInjector):
+    scaling_impl_type = ScalingImplType.CONST

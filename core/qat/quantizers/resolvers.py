@@ -1,0 +1,89 @@
+"""How the attributes of a quantizer turn into its parts: what all roles share.
+
+A quantizer is declared in words (``bit_width = 8``, ``scaling_impl_type = "stats"``). The ``@value``
+functions here read the words and name the component, by the tables beside the components. Whoever
+wants another part sets the attribute itself (``scaling_impl = MyScaling``).
+"""
+
+from typing import Any
+
+from qat.components.bit_width import BitWidthConst
+from qat.components.clamp import TensorClamp
+from qat.components.quant import BinaryQuant, IntQuant, RescalingIntQuant, TernaryQuant
+from qat.components.restrict import RESTRICT
+from qat.components.rounding import FLOAT_TO_INT
+from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
+from qat.components.shape import OverOutputChannelView, OverTensorView
+from qat.components.stats import STATS
+from qat.components.zero_point import ZeroZeroPoint
+from qat.enums import BitWidthImplType, QuantType, RestrictValueType, lookup
+from qat.inject import ExtendedInjector, this, value
+
+TENSOR_QUANT = {
+    QuantType.INT: RescalingIntQuant,
+    QuantType.BINARY: BinaryQuant,
+    QuantType.TERNARY: TernaryQuant,
+}
+BIT_WIDTH = {BitWidthImplType.CONST: BitWidthConst}
+INT_SCALING = {
+    RestrictValueType.FP: IntScaling,
+    RestrictValueType.LOG_FP: IntScaling,
+    RestrictValueType.POWER_OF_TWO: PowerOfTwoIntScaling,
+}
+#: Dimension of a view ``[rows, elements]`` that a statistic per row reduces.
+ROW_REDUCE_DIM = 1
+
+
+class Resolver(ExtendedInjector):
+    """Attributes of every quantizer, whatever the role of the tensor."""
+
+    quant_type = QuantType.INT
+    bit_width_impl_type = BitWidthImplType.CONST
+    float_to_int_impl_type = "round"
+    restrict_scaling_type = RestrictValueType.FP
+    scaling_per_output_channel = False
+    scaling_min_val = None
+    scaling_stats_permute_dims = None
+    narrow_range = False
+    quant_delay_steps = 0
+
+    int_quant = IntQuant
+    tensor_clamp_impl = TensorClamp
+    zero_point_impl = ZeroZeroPoint
+    permute_dims = this.scaling_stats_permute_dims
+
+    @value
+    def tensor_quant(quant_type: Any) -> Any:
+        return lookup(TENSOR_QUANT, quant_type, "quant_type")
+
+    @value
+    def bit_width_impl(bit_width_impl_type: Any) -> Any:
+        return lookup(BIT_WIDTH, bit_width_impl_type, "bit_width_impl_type")
+
+    @value
+    def float_to_int_impl(float_to_int_impl_type: Any) -> Any:
+        return lookup(FLOAT_TO_INT, float_to_int_impl_type, "float_to_int_impl_type")
+
+    @value
+    def restrict_scaling_impl(restrict_scaling_type: Any) -> Any:
+        return lookup(RESTRICT, restrict_scaling_type, "restrict_scaling_type")
+
+    @value
+    def int_scaling_impl(restrict_scaling_type: Any) -> Any:
+        return lookup(INT_SCALING, restrict_scaling_type, "restrict_scaling_type")
+
+    @value
+    def scaling_stats_impl(scaling_stats_op: Any) -> Any:
+        return lookup(STATS, scaling_stats_op, "scaling_stats_op")
+
+    @value
+    def scaling_shape(scaling_per_output_channel: bool) -> Any:
+        return this.per_channel_broadcastable_shape if scaling_per_output_channel else ()
+
+    @value
+    def stats_reduce_dim(scaling_per_output_channel: bool) -> Any:
+        return ROW_REDUCE_DIM if scaling_per_output_channel else None
+
+    @value
+    def scaling_stats_input_view_shape_impl(scaling_per_output_channel: bool) -> Any:
+        return OverOutputChannelView if scaling_per_output_channel else OverTensorView

@@ -1,0 +1,146 @@
+"""What depends on the role of the tensor: where a weight's, activation's or bias's scale comes from."""
+
+from typing import Any
+
+from torch import Tensor
+
+from qat.components.clamp import TensorClamp, TensorClampSte
+from qat.components.quant import PrescaledRestrictIntQuant, RescalingIntQuant
+from qat.components.scaling import (
+    ConstScaling,
+    ParameterFromRuntimeStatsScaling,
+    ParameterFromStatsFromParameterScaling,
+    ParameterScaling,
+    RuntimeStatsScaling,
+    SharedStatsFromParameterScaling,
+    StatsFromParameterScaling,
+)
+from qat.enums import ScalingImplType, lookup
+from qat.inject import value
+
+from .resolvers import Resolver
+
+PARAMETER_SCALING = {
+    ScalingImplType.CONST: ConstScaling,
+    ScalingImplType.PARAMETER: ParameterScaling,
+    ScalingImplType.PARAMETER_FROM_STATS: ParameterFromStatsFromParameterScaling,
+    ScalingImplType.STATS: StatsFromParameterScaling,
+}
+SHARED_PARAMETER_SCALING = {
+    **PARAMETER_SCALING,
+    ScalingImplType.STATS: SharedStatsFromParameterScaling,
+}
+RUNTIME_SCALING = {
+    ScalingImplType.CONST: ConstScaling,
+    ScalingImplType.PARAMETER: ParameterScaling,
+    ScalingImplType.PARAMETER_FROM_STATS: ParameterFromRuntimeStatsScaling,
+    ScalingImplType.STATS: RuntimeStatsScaling,
+}
+#: A scale that follows its parameter moves with it, so its clamp must not stop the gradient; a scale
+#: that is learned or fixed clips for good (PACT, arXiv:1805.06085).
+PARAMETER_CLAMP = {
+    ScalingImplType.CONST: TensorClampSte,
+    ScalingImplType.PARAMETER: TensorClamp,
+    ScalingImplType.PARAMETER_FROM_STATS: TensorClamp,
+    ScalingImplType.STATS: TensorClampSte,
+}
+
+
+def _modules(module: Any) -> tuple[Any, ...]:
+    return module if isinstance(module, tuple) else (module,)
+
+
+class ParameterResolver(Resolver):
+    """A quantizer of parameters, with a scale from their statistics."""
+
+    @value
+    def scaling_impl(scaling_impl_type: Any, module: Any) -> Any:
+        shared = len(_modules(module)) > 1
+        table = SHARED_PARAMETER_SCALING if shared else PARAMETER_SCALING
+        return lookup(table, scaling_impl_type, "scaling_impl_type")
+
+    @value
+    def tensor_clamp_impl(scaling_impl_type: Any) -> Any:
+        return lookup(PARAMETER_CLAMP, scaling_impl_type, "scaling_impl_type")
+
+    @value
+    def scaling_init(scaling_const: Any) -> Any:
+        return scaling_const
+
+
+class WeightResolver(ParameterResolver):
+    """A quantizer of the ``weight`` of its ``module``, or of those of a tuple of modules."""
+
+    @value
+    def tracked_parameter_list(module: Any) -> list[Tensor]:
+        return [layer.weight for layer in _modules(module)]
+
+    @value
+    def output_channel_dim(module: Any) -> int:
+        return getattr(_modules(module)[0], "output_channel_dim", 0)
+
+    @value
+    def per_channel_broadcastable_shape(module: Any, output_channel_dim: int) -> tuple[int, ...]:
+        weight = _modules(module)[0].weight
+        shape = [1] * weight.dim()
+        shape[output_channel_dim] = weight.shape[output_channel_dim]
+        return tuple(shape)
+
+    @value
+    def scaling_stats_permute_dims(module: Any, output_channel_dim: int) -> Any:
+        if output_channel_dim == 0:
+            return None
+        dims = list(range(_modules(module)[0].weight.dim()))
+        dims.remove(output_channel_dim)
+        return (output_channel_dim, *dims)
+
+
+class ActResolver(Resolver):
+    """A quantizer of activations, with a scale from the tensors that pass by."""
+
+    min_val = None
+    max_val = None
+    scaling_const = None
+    scaling_stats_momentum = 0.1
+
+    @value
+    def scaling_impl(scaling_impl_type: Any) -> Any:
+        return lookup(RUNTIME_SCALING, scaling_impl_type, "scaling_impl_type")
+
+    @value
+    def scaling_init(scaling_const: Any, min_val: Any, max_val: Any) -> Any:
+        if scaling_const is not None:
+            return scaling_const
+        bounds = [abs(float(bound)) for bound in (min_val, max_val) if bound is not None]
+        if not bounds:
+            raise ValueError(
+                "a constant or learned activation scale needs a start: "
+                "give scaling_const, or min_val and max_val."
+            )
+        return max(bounds)
+
+
+class BiasResolver(ParameterResolver):
+    """A quantizer of the ``bias`` of its ``module``.
+
+    With ``requires_input_scale`` the scale is that of the layer's accumulator, input scale times
+    weight scale; without, it comes from the bias itself.
+    """
+
+    requires_input_scale = False
+
+    @value
+    def tensor_quant(requires_input_scale: bool) -> Any:
+        return PrescaledRestrictIntQuant if requires_input_scale else RescalingIntQuant
+
+    @value
+    def tensor_clamp_impl(requires_input_scale: bool) -> Any:
+        return TensorClamp if requires_input_scale else TensorClampSte
+
+    @value
+    def tracked_parameter_list(module: Any) -> list[Tensor]:
+        return [layer.bias for layer in _modules(module)]
+
+    @value
+    def per_channel_broadcastable_shape(module: Any) -> tuple[int, ...]:
+        return tuple(_modules(module)[0].bias.shape)
