@@ -1,0 +1,41 @@
+"""Quantized convolutions."""
+
+from torch import Tensor, nn
+
+from .weight_layer import QuantWeightLayer
+
+
+class QuantConv1d(QuantWeightLayer, nn.Conv1d):
+    """``torch.nn.Conv1d`` with quantizers; input [N, C, L]. See :class:`QuantWeightLayer`."""
+
+    float_class = nn.Conv1d
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(x, weight, bias)
+
+    def channel_shape(self, channels: int) -> tuple[int, ...]:
+        return (channels, 1)
+
+
+class QuantConv2d(QuantWeightLayer, nn.Conv2d):
+    """``torch.nn.Conv2d`` with quantizers; input [N, C, H, W]. See :class:`QuantWeightLayer`."""
+
+    float_class = nn.Conv2d
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(x, weight, bias)
+
+    def channel_shape(self, channels: int) -> tuple[int, ...]:
+        return (channels, 1, 1)
+
+
+class QuantConv3d(QuantWeightLayer, nn.Conv3d):
+    """``torch.nn.Conv3d`` with quantizers; input [N, C, D, H, W]. See :class:`QuantWeightLayer`."""
+
+    float_class = nn.Conv3d
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(x, weight, bias)
+
+    def channel_shape(self, channels: int) -> tuple[int, ...]:
+        return (channels, 1, 1, 1)

@@ -1,0 +1,18 @@
+"""Quantized linear layer."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .weight_layer import QuantWeightLayer
+
+
+class QuantLinear(QuantWeightLayer, nn.Linear):
+    """``torch.nn.Linear`` with quantizers; input [..., in_features]. See :class:`QuantWeightLayer`."""
+
+    float_class = nn.Linear
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def channel_shape(self, channels: int) -> tuple[int, ...]:
+        return (channels,)

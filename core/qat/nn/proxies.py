@@ -1,0 +1,83 @@
+"""From what a user hands to a layer (a quantizer, a proxy to share, None) to the proxy it holds."""
+
+import inspect
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from qat.inject import ExtendedInjector
+from qat.proxy import QuantProxy
+from qat.tensor import QuantTensor
+
+P = TypeVar("P", bound=QuantProxy)
+Quantizer = type[ExtendedInjector] | QuantProxy | None
+
+
+def with_prefix(prefix: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments that start with ``prefix``, without it."""
+    return {name[len(prefix) :]: item for name, item in kwargs.items() if name.startswith(prefix)}
+
+
+def accepted_by(float_class: type[nn.Module], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments that ``float_class`` itself takes."""
+    known = inspect.signature(float_class.__init__).parameters
+    return {name: item for name, item in kwargs.items() if name in known}
+
+
+def make_proxy(
+    layer: nn.Module,
+    quant: Quantizer,
+    proxy_class: type[P],
+    overrides: dict[str, Any],
+    argument: str,
+    **proxy_arguments: Any,
+) -> P:
+    """The proxy that ``layer`` holds for ``quant``.
+
+    Args:
+        layer: the layer, already holding its parameters.
+        quant: an injector (its ``proxy_class`` wins over the one given here), a proxy to share with
+            the layer it came from, or None for no quantization.
+        proxy_class: class of the role that the quantizer is used in.
+        overrides: attributes that replace those of the injector.
+        argument: the layer's argument that ``quant`` came as, for the text of errors.
+        proxy_arguments: further arguments of the proxy's constructor.
+    Raises:
+        TypeError: ``quant`` is none of those, or is a proxy of another role.
+        ValueError: overrides for a proxy that is shared, or for no quantizer at all.
+    """
+    kind = type(layer).__name__
+    if isinstance(quant, QuantProxy):
+        if not isinstance(quant, proxy_class):
+            raise TypeError(
+                f"{kind}: {argument} is a {type(quant).__name__}, but here a "
+                f"{proxy_class.__name__} is shared."
+            )
+        if overrides:
+            raise ValueError(
+                f"{kind}: {argument} is a shared proxy, which {', '.join(sorted(overrides))} can not "
+                f"change; set it where the proxy is made."
+            )
+        quant.add_tracked_module(layer)
+        return quant
+    if quant is None:
+        if overrides:
+            raise ValueError(
+                f"{kind}: {', '.join(sorted(overrides))} would change a quantizer, but {argument} "
+                f"is None; give it one."
+            )
+        return proxy_class(layer, None, **proxy_arguments)
+    if not (isinstance(quant, type) and issubclass(quant, ExtendedInjector)):
+        raise TypeError(
+            f"{kind}: {argument} is {quant!r}; give a quantizer class such as those of "
+            f"qat.quantizers, a proxy of another layer, or None."
+        )
+    injector: Any = quant.let(**overrides)
+    made_by = injector.proxy_class if "proxy_class" in injector else proxy_class
+    proxy: P = made_by(layer, injector, **proxy_arguments)
+    return proxy
+
+
+def unwrap(x: Tensor | QuantTensor) -> Tensor:
+    """The plain tensor of what flows between layers."""
+    return x.value if isinstance(x, QuantTensor) else x

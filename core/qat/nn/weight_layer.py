@@ -1,0 +1,174 @@
+"""What convolutions and linear layers share: four proxies around one float operation."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qat.ops import ceil_ste
+from qat.proxy import (
+    ActQuantProxyFromInjector,
+    BiasQuantProxyFromInjector,
+    WeightQuantProxyFromInjector,
+)
+from qat.quantizers import Int8WeightPerTensorFloat
+from qat.tensor import QuantTensor
+
+from .proxies import Quantizer, accepted_by, make_proxy, unwrap, with_prefix
+
+_PREFIXES = ("weight_", "bias_", "input_", "output_")
+
+
+class QuantWeightLayer(nn.Module):
+    """Mixin in front of a float layer with ``weight`` and ``bias``.
+
+    Takes the float layer's own arguments first, then:
+
+    Args:
+        weight_quant: quantizer of the weight, a proxy to share, or None; 8 bit unless given.
+        bias_quant, input_quant, output_quant: likewise; None unless given.
+        return_quant_tensor: give a ``QuantTensor`` in place of a plain tensor.
+        weight_*, bias_*, input_*, output_*: attributes that replace those of that quantizer:
+            ``weight_bit_width=4``.
+    Raises:
+        TypeError, ValueError: an argument that neither the float layer nor a quantizer takes.
+    """
+
+    float_class: type[nn.Module]
+    #: Dimension of ``weight`` that counts output channels.
+    output_channel_dim = 0
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        *args: Any,
+        weight_quant: Quantizer = Int8WeightPerTensorFloat,
+        bias_quant: Quantizer = None,
+        input_quant: Quantizer = None,
+        output_quant: Quantizer = None,
+        return_quant_tensor: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        float_arguments = accepted_by(self.float_class, kwargs)
+        overrides = {name: item for name, item in kwargs.items() if name not in float_arguments}
+        unknown = [name for name in overrides if not name.startswith(_PREFIXES)]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} has no argument {', '.join(unknown)}; attributes of its "
+                f"quantizers start with {', '.join(_PREFIXES)}."
+            )
+        super().__init__(*args, **float_arguments)
+        self.return_quant_tensor = return_quant_tensor
+        self.weight_quant = make_proxy(
+            self,
+            weight_quant,
+            WeightQuantProxyFromInjector,
+            with_prefix("weight_", overrides),
+            "weight_quant",
+        )
+        self.bias_quant = make_proxy(
+            self,
+            bias_quant,
+            BiasQuantProxyFromInjector,
+            with_prefix("bias_", overrides),
+            "bias_quant",
+        )
+        self.input_quant = make_proxy(
+            self,
+            input_quant,
+            ActQuantProxyFromInjector,
+            with_prefix("input_", overrides),
+            "input_quant",
+        )
+        self.output_quant = make_proxy(
+            self,
+            output_quant,
+            ActQuantProxyFromInjector,
+            with_prefix("output_", overrides),
+            "output_quant",
+        )
+
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The float operation on plain tensors."""
+        raise NotImplementedError(f"{type(self).__name__} does not define compute()")
+
+    def channel_shape(self, channels: int) -> tuple[int, ...]:
+        """Shape in which one number per output channel broadcasts to the output."""
+        raise NotImplementedError(f"{type(self).__name__} does not define channel_shape()")
+
+    def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
+        """Quantize input, weight and bias, compute, quantize the output."""
+        x = self.input_quant(x)
+        weight = self.weight_quant(self.weight)
+        bias = None if self.bias is None else self._quantize_bias(x, weight)
+        value = self.compute(unwrap(x), weight.value, None if bias is None else bias.value)
+        out = self.output_quant(value)
+        if not self.return_quant_tensor:
+            return unwrap(out)
+        return out if isinstance(out, QuantTensor) else self._accumulator(out, x, weight, bias)
+
+    def quant_weight(self) -> QuantTensor:
+        """The weight as it is used, with its grid where it is quantized."""
+        return self.weight_quant(self.weight)
+
+    def quant_weight_scale(self) -> Tensor | None:
+        """Scale of the weight quantizer, or None where the weight is not quantized."""
+        return self.quant_weight().scale
+
+    def quant_bias(self) -> QuantTensor | None:
+        """The bias as it is used; None without a bias.
+
+        Raises:
+            RuntimeError: its scale depends on the layer's input.
+        """
+        return None if self.bias is None else self.bias_quant(self.bias)
+
+    def _quantize_bias(self, x: Tensor | QuantTensor, weight: QuantTensor) -> QuantTensor:
+        scale = None
+        if self.bias_quant.requires_input_scale:
+            scale = self._accumulator_scale(x, weight)
+        return self.bias_quant(self.bias, scale)
+
+    def _accumulator_scale(self, x: Tensor | QuantTensor, weight: QuantTensor) -> Tensor | None:
+        """Input scale times weight scale, 0-dimensional or [channels]; None where one is missing."""
+        if not isinstance(x, QuantTensor) or x.scale is None or weight.scale is None:
+            return None
+        if x.scale.numel() != 1:  # a scale per input channel does not leave the sum
+            return None
+        per_channel = weight.scale.reshape(-1) if weight.scale.numel() > 1 else weight.scale
+        return x.scale.reshape(()) * (
+            per_channel if per_channel.numel() > 1 else per_channel.reshape(())
+        )
+
+    def _accumulator(
+        self, value: Tensor, x: Tensor | QuantTensor, weight: QuantTensor, bias: QuantTensor | None
+    ) -> QuantTensor:
+        """The unquantized output with the grid of its accumulator, where it has one."""
+        on_grid = bias is None or (self.bias_quant.is_quant_enabled and self._bias_shares_scale())
+        scale = self._accumulator_scale(x, weight)
+        if scale is None or not on_grid or not isinstance(x, QuantTensor):
+            return QuantTensor(value, training=self.training)
+        if scale.dim() > 0:
+            scale = scale.reshape(self.channel_shape(scale.numel()))
+        return QuantTensor(
+            value, scale, 0.0, self._accumulator_bits(x, weight, bias), True, self.training
+        )
+
+    def _bias_shares_scale(self) -> bool:
+        return self.bias_quant.requires_input_scale
+
+    def _accumulator_bits(
+        self, x: QuantTensor, weight: QuantTensor, bias: QuantTensor | None
+    ) -> Tensor:
+        terms = self.weight.numel() // self.weight.shape[self.output_channel_dim]
+        largest = terms * _magnitude(x) * _magnitude(weight)
+        if bias is not None:
+            largest = largest + _magnitude(bias)
+        return ceil_ste(torch.log2(largest + 1.0)) + 1.0
+
+
+def _magnitude(x: QuantTensor) -> Tensor:
+    # |q - zero_point| <= 2**(b-1) signed, 2**b - 1 unsigned; a signed zero point doubles the range.
+    bits = x.bit_width.to(torch.float32)  # type: ignore[union-attr]
+    return torch.pow(2.0, bits - 1.0) if x.signed else torch.pow(2.0, bits) - 1.0

@@ -1,0 +1,125 @@
+"""Python backend of the straight-through ops: the reference that the native one must equal.
+
+Each op is a ``torch.autograd.Function``; the public functions with their documentation are in
+:mod:`qat.ops.ste`, and this module has one function of the same name for each.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from qat.ops.values import binary_sign, dpu_round, ternary_sign
+
+
+class StraightThroughFn(Function):
+    """Hands the gradient of its output to its one input unchanged."""
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
+
+
+class RoundSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.round(x)
+
+
+class CeilSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.ceil(x)
+
+
+class FloorSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.floor(x)
+
+
+class RoundToZeroSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.trunc(x)
+
+
+class DpuRoundSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return dpu_round(x)
+
+
+class BinarySignSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return binary_sign(x)
+
+
+class TernarySignSteFn(StraightThroughFn):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return ternary_sign(x)
+
+
+class ScalarClampSteFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: float, hi: float) -> Tensor:
+        return torch.clamp(x, lo, hi)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad, None, None
+
+
+class ScalarClampMinSteFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: float) -> Tensor:
+        return torch.clamp_min(x, lo)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+class TensorClampSteFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+        return torch.clamp(x, lo, hi).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad, None, None
+
+
+class AbsBinarySignGradFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.abs(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grad * binary_sign(x)
+
+
+round_ste = RoundSteFn.apply
+ceil_ste = CeilSteFn.apply
+floor_ste = FloorSteFn.apply
+round_to_zero_ste = RoundToZeroSteFn.apply
+dpu_round_ste = DpuRoundSteFn.apply
+binary_sign_ste = BinarySignSteFn.apply
+ternary_sign_ste = TernarySignSteFn.apply
+scalar_clamp_ste = ScalarClampSteFn.apply
+scalar_clamp_min_ste = ScalarClampMinSteFn.apply
+tensor_clamp_ste = TensorClampSteFn.apply
+abs_binary_sign_grad = AbsBinarySignGradFn.apply
+
+
+def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    # The change goes through an alias that autograd does not follow, so the gradient of x stays the
+    # identity; the alias shares the version counter, so a stale saved tensor is still noticed.
+    x.detach().clamp_(lo.detach(), hi.detach())
+    return x

@@ -1,0 +1,37 @@
+"""Python registrations of the ``qat::`` ops, for TorchScript where no C++ compiler is found.
+
+The schemas are those of ``csrc/registration.cpp``. Only one of the two may be registered in a process.
+"""
+
+import torch
+
+from qat.ops import python_ste
+
+SCHEMAS = (
+    "round_ste(Tensor x) -> Tensor",
+    "ceil_ste(Tensor x) -> Tensor",
+    "floor_ste(Tensor x) -> Tensor",
+    "round_to_zero_ste(Tensor x) -> Tensor",
+    "dpu_round_ste(Tensor x) -> Tensor",
+    "binary_sign_ste(Tensor x) -> Tensor",
+    "ternary_sign_ste(Tensor x) -> Tensor",
+    "scalar_clamp_ste(Tensor x, float lo, float hi) -> Tensor",
+    "scalar_clamp_min_ste(Tensor x, float lo) -> Tensor",
+    "tensor_clamp_ste(Tensor x, Tensor lo, Tensor hi) -> Tensor",
+    "tensor_clamp_ste_(Tensor(a!) x, Tensor lo, Tensor hi) -> Tensor(a!)",
+    "abs_binary_sign_grad(Tensor x) -> Tensor",
+)
+
+# A registration lasts as long as its Library object.
+_libraries: list[torch.library.Library] = []
+
+
+def register_python_ops() -> None:
+    """Register every op with its Python implementation; does nothing the second time."""
+    if _libraries:
+        return
+    library = torch.library.Library("qat", "DEF")
+    for schema in SCHEMAS:
+        name = library.define(schema)
+        library.impl(name, getattr(python_ste, name), "CompositeImplicitAutograd")
+    _libraries.append(library)

@@ -1,0 +1,164 @@
+"""Straight-through (STE) ops: functions that are not differentiable, with a gradient that trains.
+
+The value is that of the exact function; the gradient is that of a simpler one, the identity for every
+``*_ste`` op (Bengio et al. 2013, arXiv:1308.3432). A straight-through clamp therefore never stops a
+gradient: where saturation should, use :func:`qat.ops.tensor_clamp`.
+
+Common to all ops: ``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided ones
+included; the result has its shape, dtype, device and memory format; NaN stays NaN. Scalar bounds are
+Python numbers, tensor bounds are broadcastable to ``x``, and where ``lo > hi`` the result is ``hi``.
+
+Each op has a Python and a native implementation with equal results, bit for bit;
+:mod:`qat.ops.backend` chooses at each call. Scripted code always calls the registered ``qat::`` op:
+call :func:`qat.ops.ensure_registered` before compiling a function or module that uses one.
+"""
+
+import torch
+from torch import Tensor
+
+from qat import jit
+from qat.ops.backend import implementation
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round to the nearest integer, ties to even; gradient: identity.
+
+    >>> x = torch.tensor([-1.5, 0.5, 0.7], requires_grad=True)
+    >>> y = round_ste(x); y.detach()
+    tensor([-2.,  0.,  1.])
+    >>> y.backward(torch.ones(3)); x.grad
+    tensor([1., 1., 1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.round_ste(x)
+    return implementation().round_ste(x)
+
+
+def ceil_ste(x: Tensor) -> Tensor:
+    """Round up, towards plus infinity; gradient: identity.
+
+    >>> ceil_ste(torch.tensor([-1.5, 0.2]))
+    tensor([-1.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.ceil_ste(x)
+    return implementation().ceil_ste(x)
+
+
+def floor_ste(x: Tensor) -> Tensor:
+    """Round down, towards minus infinity; gradient: identity.
+
+    >>> floor_ste(torch.tensor([-1.5, 0.2]))
+    tensor([-2.,  0.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.floor_ste(x)
+    return implementation().floor_ste(x)
+
+
+def round_to_zero_ste(x: Tensor) -> Tensor:
+    """Drop the fraction, rounding towards zero; gradient: identity.
+
+    >>> round_to_zero_ste(torch.tensor([-1.7, 1.7]))
+    tensor([-1.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.round_to_zero_ste(x)
+    return implementation().round_to_zero_ste(x)
+
+
+def dpu_round_ste(x: Tensor) -> Tensor:
+    """Round half to even, but halves below zero up; gradient: identity.
+
+    The value is that of :func:`qat.ops.values.dpu_round`, the rounding of the Xilinx DPU.
+
+    >>> dpu_round_ste(torch.tensor([-3.5, -1.5, 0.5, 1.5]))
+    tensor([-3., -1.,  0.,  2.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.dpu_round_ste(x)
+    return implementation().dpu_round_ste(x)
+
+
+def binary_sign_ste(x: Tensor) -> Tensor:
+    """Map to {-1, +1}, both zeros to +1; gradient: identity.
+
+    >>> binary_sign_ste(torch.tensor([-0.3, -0.0, 0.0, 2.0]))
+    tensor([-1.,  1.,  1.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.binary_sign_ste(x)
+    return implementation().binary_sign_ste(x)
+
+
+def ternary_sign_ste(x: Tensor) -> Tensor:
+    """Map to {-1, 0, +1}, both zeros to 0; gradient: identity.
+
+    >>> ternary_sign_ste(torch.tensor([-0.3, 0.0, 2.0]))
+    tensor([-1.,  0.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.ternary_sign_ste(x)
+    return implementation().ternary_sign_ste(x)
+
+
+def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
+    """Clamp between two numbers, ``min(max(x, lo), hi)``; gradient: identity, outside as well.
+
+    >>> scalar_clamp_ste(torch.tensor([-3.0, 0.5, 3.0]), -1.0, 1.0)
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.scalar_clamp_ste(x, lo, hi)
+    return implementation().scalar_clamp_ste(x, lo, hi)
+
+
+def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
+    """Clamp from below, ``max(x, lo)``; gradient: identity, below as well.
+
+    >>> scalar_clamp_min_ste(torch.tensor([-3.0, 3.0]), -1.0)
+    tensor([-1.,  3.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.scalar_clamp_min_ste(x, lo)
+    return implementation().scalar_clamp_min_ste(x, lo)
+
+
+def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """Clamp between tensors; gradient: identity to ``x``, outside as well, none to the bounds.
+
+    >>> tensor_clamp_ste(torch.tensor([-3.0, 3.0]), torch.tensor(-1.0), torch.tensor([1.0, 2.0]))
+    tensor([-1.,  2.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.tensor_clamp_ste(x, lo, hi)
+    return implementation().tensor_clamp_ste(x, lo, hi)
+
+
+def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """Clamp ``x`` in place between tensors and return it; gradient as :func:`tensor_clamp_ste`.
+
+    ``x`` keeps its ``grad_fn``: the gradient passes as if nothing had been changed. A parameter is
+    changed as any tensor is, so hand in a computed tensor, not a weight that should stay as it is.
+
+    >>> x = torch.tensor([-3.0, 3.0])
+    >>> tensor_clamp_ste_(x, torch.tensor(-1.0), torch.tensor(1.0)) is x, x
+    (True, tensor([-1.,  1.]))
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.tensor_clamp_ste_(x, lo, hi)
+    return implementation().tensor_clamp_ste_(x, lo, hi)
+
+
+def abs_binary_sign_grad(x: Tensor) -> Tensor:
+    """Absolute value whose gradient is that of ``x * binary_sign(x)``: never zero, +1 at ``x = 0``.
+
+    ``torch.abs`` has gradient 0 at 0, where a scale that reached it would stay for ever.
+
+    >>> x = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
+    >>> abs_binary_sign_grad(x).sum().backward(); x.grad
+    tensor([-1.,  1.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.abs_binary_sign_grad(x)
+    return implementation().abs_binary_sign_grad(x)

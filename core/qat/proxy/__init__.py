@@ -1,0 +1,6 @@
+"""Proxies: what a layer holds of a quantizer, one class per role."""
+
+from .activation import ActQuantProxyFromInjector as ActQuantProxyFromInjector
+from .base import QuantProxy as QuantProxy
+from .bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
+from .weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector

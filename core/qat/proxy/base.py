@@ -1,0 +1,159 @@
+"""What every proxy does: hold a quantizer for the layers that use it, and rebuild it on demand."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qat import config, jit
+from qat.inject import ExtendedInjector
+
+Quantized = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class QuantProxy(nn.Module):
+    """Lives in a layer and owns the ``tensor_quant`` that an injector declares.
+
+    The injector is resolved with ``module`` set to the layer, or to the tuple of layers that share
+    the proxy, in the order of sharing. Loading a state dict rebuilds the quantizer from the weights
+    loaded before it, then loads the quantizer's own entries over it (see ``qat.config``
+    ``REINIT_ON_STATE_DICT_LOAD`` and ``IGNORE_MISSING_KEYS``). Learned parameters keep their
+    identity over a rebuild, so that an optimizer made before goes on updating those in use.
+
+    Args:
+        layer: the module that the proxy is made for.
+        injector: declaration of the quantizer, or None for no quantization.
+    """
+
+    tensor_quant: nn.Module | None
+
+    def __init__(self, layer: nn.Module, injector: type[ExtendedInjector] | None) -> None:
+        super().__init__()
+        self.injector = injector
+        self.disable_quant = False
+        # A plain list: the layers own the proxy, not the other way round.
+        self.tracked_modules: list[nn.Module] = []
+        self.tensor_quant = None
+        self.register_load_state_dict_post_hook(_forgive_missing_keys)
+        self.add_tracked_module(layer)
+
+    @property
+    def quant_injector(self) -> Any:
+        """The declaration with ``module`` bound to the layer, or to the tuple of layers."""
+        if self.injector is None:
+            return None
+        tracked = self.tracked_modules
+        module = tracked[0] if len(tracked) == 1 else tuple(tracked)
+        return self.injector.let(module=module)
+
+    @property
+    def is_quant_enabled(self) -> bool:
+        """Whether values passing through are quantized."""
+        return self.tensor_quant is not None and not self.disable_quant
+
+    @property
+    def is_signed(self) -> bool | None:
+        """``signed`` as declared by the quantizer; None where it is not."""
+        return self._declared("signed")
+
+    def add_tracked_module(self, layer: nn.Module) -> None:
+        """Share the proxy with one more layer; its quantizer is built anew for all of them."""
+        self.tracked_modules.append(layer)
+        self.init_tensor_quant()
+
+    def init_tensor_quant(self) -> None:
+        """Build the quantizer from its declaration and the layers as they are now."""
+        if self.injector is None:
+            return
+        fresh: nn.Module = self.quant_injector.tensor_quant
+        place = self._reference_tensor()
+        if place is not None:
+            fresh.to(device=place.device, dtype=place.dtype)
+        if self.tensor_quant is not None:
+            self._keep_parameters(self.tensor_quant, fresh)
+        fresh.train(self.training)
+        self.tensor_quant = fresh
+
+    def scale(self) -> Tensor | None:
+        """The scale now in use, or None where nothing is quantized."""
+        return self._probe(1)
+
+    def zero_point(self) -> Tensor | None:
+        """The zero point now in use, or None where nothing is quantized."""
+        return self._probe(2)
+
+    def bit_width(self) -> Tensor | None:
+        """The bit width now in use, or None where nothing is quantized."""
+        return self._probe(3)
+
+    def extra_repr(self) -> str:
+        return "" if self.injector is not None else "float"
+
+    def _probe(self, index: int) -> Tensor | None:
+        raise NotImplementedError(f"{type(self).__name__} does not say what it quantizes")
+
+    def _reference_tensor(self) -> Tensor | None:
+        # What the new quantizer's device and dtype follow; subclasses know the tensor they quantize.
+        if self.tensor_quant is None:
+            return None
+        held = [*self.tensor_quant.parameters(), *self.tensor_quant.buffers()]
+        return next((tensor for tensor in held if tensor.is_floating_point()), None)
+
+    def _declared(self, name: str, default: Any = None) -> Any:
+        if self.injector is None or name not in self.injector:  # type: ignore[operator]
+            return default
+        return getattr(self.quant_injector, name)
+
+    def _keep_parameters(self, old: nn.Module, fresh: nn.Module) -> None:
+        kept = dict(old.named_parameters(remove_duplicate=False))
+        for name, parameter in list(fresh.named_parameters(remove_duplicate=False)):
+            before = kept.get(name)
+            if before is None:
+                continue
+            if before.shape != parameter.shape:
+                warnings.warn(
+                    f"the quantizer's learned {name} changed its shape from {tuple(before.shape)} "
+                    f"to {tuple(parameter.shape)}: make the optimizer anew, it holds the old one.",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+                continue
+            with torch.no_grad():
+                before.copy_(parameter)
+            owner, _, leaf = name.rpartition(".")
+            setattr(fresh.get_submodule(owner), leaf, before)
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *lists: Any
+    ) -> None:
+        self.__dict__["_loading_prefix"] = prefix
+        if config.REINIT_ON_STATE_DICT_LOAD:
+            self.init_tensor_quant()
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, *lists)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        quantizer = self._modules.get("tensor_quant")
+        if quantizer is not None and jit.is_scripted(quantizer):
+            state["_modules"] = {**self._modules, "tensor_quant": None}
+            state["_scripted_quantizer"] = (*jit.to_bytes(quantizer), self.training)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        scripted = state.pop("_scripted_quantizer", None)
+        super().__setstate__(state)
+        if scripted is not None:
+            data, hidden, training = scripted
+            self._modules["tensor_quant"] = jit.from_bytes(data, hidden).train(training)
+
+
+def _forgive_missing_keys(proxy: QuantProxy, incompatible_keys: Any) -> None:
+    """After loading: start statistics afresh where they were; forgive what the file lacks, if asked."""
+    prefix = proxy.__dict__.pop("_loading_prefix", None)
+    for module in proxy.modules():
+        if hasattr(module, "collecting"):
+            module.collecting = True  # type: ignore[assignment]
+    if prefix is not None and config.IGNORE_MISSING_KEYS:
+        missing = incompatible_keys.missing_keys
+        missing[:] = [key for key in missing if not key.startswith(prefix)]

@@ -1,0 +1,58 @@
+"""The proxy that quantizes the bias of a layer."""
+
+from torch import Tensor
+
+from qat.tensor import QuantTensor
+
+from .base import QuantProxy
+
+
+class BiasQuantProxyFromInjector(QuantProxy):
+    """Quantizes biases, in the scale of the layer's accumulator or in one of their own."""
+
+    requires_input_scale: bool
+
+    def init_tensor_quant(self) -> None:
+        # A layer without a bias has nothing to build a quantizer from.
+        if all(getattr(layer, "bias", None) is not None for layer in self.tracked_modules):
+            super().init_tensor_quant()
+        self._signed = self.is_signed
+        self.requires_input_scale = bool(self._declared("requires_input_scale", False))
+
+    def forward(self, bias: Tensor, accumulator_scale: Tensor | None = None) -> QuantTensor:
+        """Quantize ``bias`` [channels].
+
+        Args:
+            bias: float, one entry per output channel.
+            accumulator_scale: input scale times weight scale, 0-dimensional or [channels]; needed
+                where the quantizer ``requires_input_scale``.
+        Raises:
+            RuntimeError: that scale is needed but the layer's input has none.
+        """
+        if not self.is_quant_enabled:
+            return QuantTensor(bias, training=self.training)
+        if not self.requires_input_scale:
+            quantized = self.tensor_quant(bias)  # type: ignore[misc]
+        elif accumulator_scale is None:
+            name = self.injector.__name__ if self.injector is not None else "the bias quantizer"
+            raise RuntimeError(
+                f"{name} takes its scale from the layer's input, which is not quantized: give the "
+                f"layer an input_quant, feed it a QuantTensor (return_quant_tensor=True on the layer "
+                f"before), or use Int8BiasPerTensorFloatInternalScaling."
+            )
+        else:
+            quantized = self.tensor_quant(bias, accumulator_scale)  # type: ignore[misc]
+        value, scale, zero_point, bit_width = quantized
+        return QuantTensor(value, scale, zero_point, bit_width, self._signed, self.training)
+
+    def _reference_tensor(self) -> Tensor | None:
+        return self.tracked_modules[0].bias  # type: ignore[return-value]
+
+    def _probe(self, index: int) -> Tensor | None:
+        if not self.is_quant_enabled:
+            return None
+        if self.requires_input_scale:
+            raise RuntimeError(
+                "this bias quantizer has no scale of its own: it depends on the layer's input."
+            )
+        return self.tensor_quant(self.tracked_modules[0].bias)[index]  # type: ignore[misc]

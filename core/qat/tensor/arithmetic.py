@@ -1,0 +1,178 @@
+"""Sums, differences and products of quantized tensors: integer arithmetic in formats wide enough never to overflow.
+
+The value is the function of the values; scale, zero point and bit width describe the integers that belong to it. A sum
+needs one scale, as its terms are counted in the same step. The rest needs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .dispatch import HANDLERS, Quantized, has_grid
+from .grid import bounds, distances, fit, same, training_of, wide, zero_point_like
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
+    """``q = q1 + q2``, ``z = z1 + z2``, the scale that both have; adding the number 0 changes nothing."""
+    if kwargs or alpha != 1:
+        return None
+    if _is_zero(other):
+        return input
+    if _is_zero(input):
+        return other
+    if not _one_scale(input, other):
+        return None
+    (low1, high1), (low2, high2) = _range(input), _range(other)
+    return _result(
+        input,
+        other,
+        value=input.value + other.value,
+        zero_point=wide(input.zero_point) + wide(other.zero_point),
+        limits=(low1 + low2, high1 + high2),
+        signed=input.signed or other.signed,
+    )
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
+    """``q = q1 - q2``, ``z = z1 - z2``, signed, the scale that both have; ``x - 0`` is ``x``, ``0 - x`` is ``-x``."""
+    if kwargs or alpha != 1:
+        return None
+    if _is_zero(other):
+        return input
+    if _is_zero(input):
+        return neg(other)
+    if not _one_scale(input, other):
+        return None
+    (low1, high1), (low2, high2) = _range(input), _range(other)
+    return _result(
+        input,
+        other,
+        value=input.value - other.value,
+        zero_point=wide(input.zero_point) - wide(other.zero_point),
+        limits=(low1 - high2, high1 - low2),
+        signed=True,
+    )
+
+
+def rsub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
+    """``other - input``."""
+    return sub(other, input, alpha=alpha, **kwargs)
+
+
+def mul(input: Any, other: Any, **kwargs: Any) -> Any:
+    """``q = (q1 - z1) * (q2 - z2)``, zero point 0, the product of the scales; a number other than 0 rescales.
+
+    Two unsigned factors with zero points give an unsigned product, moved up by a zero point of its own.
+    """
+    if kwargs:
+        return None
+    if not isinstance(other, Quantized):
+        return _rescale(input, other)
+    if not isinstance(input, Quantized):
+        return _rescale(other, input)
+    if not (has_grid(input) and has_grid(other)):
+        return None
+    (low1, high1), (low2, high2) = distances(input), distances(other)
+    corners = torch.stack([low1 * low2, low1 * high2, high1 * low2, high1 * high2])
+    scale = input.scale * other.scale
+    return _result(
+        input,
+        other,
+        value=input.value * other.value,
+        zero_point=torch.zeros_like(low1),
+        limits=(corners.amin(), corners.amax()),
+        signed=input.signed or other.signed,
+    ).set(scale=scale)
+
+
+def div(input: Any, other: Any, **kwargs: Any) -> Any:
+    """Divide by a number other than 0: a change of scale."""
+    if kwargs or not _can_rescale(input, other):
+        return None
+    x = input if other > 0 else neg(input)
+    return x.set(value=input.value / other, scale=input.scale / abs(other))
+
+
+def neg(input: Any, **kwargs: Any) -> Any:
+    """``-q`` with the zero point ``-z``, signed, one bit wider, so that the lowest integer has its opposite."""
+    if kwargs or not has_grid(input):
+        return None
+    return input.set(
+        value=-input.value,
+        zero_point=0 - input.zero_point,  # gives 0, not -0
+        bit_width=input.bit_width + 1,
+        signed=True,
+    )
+
+
+def absolute(input: Any, **kwargs: Any) -> Any:
+    """``|q - z|`` with the zero point 0, unsigned."""
+    if kwargs or not has_grid(input):
+        return None
+    low, high = distances(input)
+    bit_width, _ = fit(torch.zeros_like(low), torch.maximum(low.abs(), high.abs()), signed=False)
+    return input.set(
+        value=input.value.abs(),
+        zero_point=torch.zeros_like(input.zero_point),
+        bit_width=bit_width.to(input.bit_width.dtype),
+        signed=False,
+    )
+
+
+def _range(x: Any) -> tuple[Tensor, Tensor]:
+    low, high = bounds(x.bit_width, x.signed)
+    return low.amin(), high.amax()
+
+
+def _result(
+    a: Any,
+    b: Any,
+    *,
+    value: Tensor,
+    zero_point: Tensor,
+    limits: tuple[Tensor, Tensor],
+    signed: bool,
+) -> Any:
+    bit_width, shift = fit(*limits, signed)
+    return a.set(
+        value=value,
+        scale=a.scale,
+        zero_point=zero_point_like(a.zero_point, zero_point + shift),
+        bit_width=bit_width.to(a.bit_width.dtype),
+        signed=signed,
+        training=training_of([a, b]),
+    )
+
+
+def _rescale(x: Any, factor: Any) -> Any:
+    if not _can_rescale(x, factor):
+        return None
+    moved = x if factor > 0 else neg(x)
+    return moved.set(value=x.value * factor, scale=x.scale * abs(factor))
+
+
+def _can_rescale(x: Any, factor: Any) -> bool:
+    # beyond this, and always in float16, the new scale may leave the range of normal numbers and lose its digits
+    moderate = isinstance(factor, (int, float)) and 2**-32 <= abs(factor) <= 2**32
+    return moderate and has_grid(x) and x.value.dtype != torch.float16
+
+
+def _one_scale(a: Any, b: Any) -> bool:
+    return has_grid(a) and has_grid(b) and same(a.scale, b.scale)
+
+
+def _is_zero(x: Any) -> bool:
+    return isinstance(x, (int, float)) and x == 0
+
+
+HANDLERS.update({func: add for func in (torch.add, Tensor.add)})
+HANDLERS.update({func: sub for func in (torch.sub, Tensor.sub, torch.subtract, Tensor.subtract)})
+HANDLERS[torch.rsub] = rsub
+HANDLERS.update({func: mul for func in (torch.mul, Tensor.mul, torch.multiply, Tensor.multiply)})
+HANDLERS.update({func: div for func in (torch.div, Tensor.div, torch.divide, Tensor.divide)})
+HANDLERS.update({func: neg for func in (torch.neg, Tensor.neg, torch.negative, Tensor.negative)})
+HANDLERS.update({torch.abs: absolute, Tensor.abs: absolute})
+HANDLERS.update({torch.absolute: absolute, Tensor.absolute: absolute})

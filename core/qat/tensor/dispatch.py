@@ -1,0 +1,76 @@
+"""How a function of torch is applied to quantized tensors: by a handler that keeps the grid, or else to plain values.
+
+A handler takes what the function takes and gives the quantized result, or None where the grid does not survive with these
+arguments. The modules ``moving``, ``joining``, ``functions``, ``resampling`` and ``arithmetic`` fill the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+HANDLERS: dict[Any, Callable[..., Any]] = {}
+
+
+class Quantized:
+    """What handlers know of a ``QuantTensor``, which is defined above them."""
+
+    value: Any
+    scale: Any
+    zero_point: Any
+    bit_width: Any
+    signed: Any
+    training: Any
+    missing: Any
+    set: Any
+
+
+def has_grid(x: Any) -> bool:
+    """Whether ``x`` is quantized and has all the metadata that a grid takes."""
+    return isinstance(x, Quantized) and not x.missing
+
+
+def plain(x: Any) -> Any:
+    """``x`` with each quantized tensor in it, and in its lists, tuples and dicts, replaced by its value."""
+    if isinstance(x, Quantized):
+        return x.value
+    if type(x) in (list, tuple):
+        return type(x)([plain(item) for item in x])
+    if type(x) is dict:
+        return {key: plain(item) for key, item in x.items()}
+    return x
+
+
+def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``func(*args, **kwargs)``: quantized where a handler keeps the grid, else what ``func`` gives for the values.
+
+    A function that writes into a quantized tensor without keeping its grid leaves that tensor with a value alone.
+    """
+    handler = HANDLERS.get(func)
+    if handler is not None:
+        result = handler(*args, **kwargs)
+        if result is not None:
+            return result
+    result = func(*plain(args), **plain(kwargs))
+    if _writes(func, kwargs) and args and isinstance(args[0], Quantized):
+        forget_grid(args[0])
+    return result
+
+
+def write_back(target: Quantized, result: Quantized) -> Quantized:
+    """Make ``target`` hold ``result``, as a function in place would; other views of the old storage stay as they were."""
+    target.value, target.scale, target.zero_point = result.value, result.scale, result.zero_point
+    target.bit_width, target.signed = result.bit_width, result.signed
+    return target
+
+
+def forget_grid(x: Quantized) -> None:
+    """Drop the metadata of ``x``, whose value no longer lies on the grid."""
+    x.scale = x.zero_point = x.bit_width = x.signed = None
+
+
+def _writes(func: Callable[..., Any], kwargs: dict[str, Any]) -> bool:
+    # torch names functions in place with one trailing underscore
+    name = getattr(func, "__name__", "")
+    in_place = name.endswith("_") and not name.endswith("__")
+    return in_place or name == "__setitem__" or bool(kwargs.get("inplace"))

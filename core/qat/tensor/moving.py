@@ -1,0 +1,159 @@
+"""Functions that move elements and compute nothing: reshaping, permuting, indexing, splitting, casting.
+
+Each result element is an element of the input, so that the grid survives. A scale (zero point, bit width) of one entry
+serves any arrangement; one with an entry per channel goes through the same function, spread over the value's shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .dispatch import HANDLERS, Quantized, plain
+
+METADATA = ("scale", "zero_point", "bit_width")
+
+
+def spread(metadata: Tensor, shape: torch.Size) -> Tensor:
+    """``metadata`` expanded to ``shape``, without copying."""
+    return metadata.expand(shape)
+
+
+def gather_up(metadata: Tensor) -> Tensor:
+    """The inverse of ``spread``: every dimension that repeats one entry in memory gets the length 1."""
+    for dim, (size, stride) in enumerate(zip(metadata.shape, metadata.stride())):
+        if stride == 0 and size > 1:
+            metadata = metadata.narrow(dim, 0, 1)
+    return metadata
+
+
+def fit_rank(metadata: Tensor, ndim: int) -> Tensor:
+    """A scale of one entry without more dimensions than the value has."""
+    return metadata.reshape(()) if metadata.dim() > ndim else metadata
+
+
+def move(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Apply ``func``, which moves the elements of its first argument, to value and metadata.
+
+    Returns:
+        A quantized tensor, or a tuple of them where ``func`` gives several tensors; None where the first argument is not
+        quantized.
+    """
+    args, kwargs = plain_but_first(args, kwargs)
+    x, args = (args[0], args[1:]) if args else (kwargs.pop("input"), ())
+    if not isinstance(x, Quantized):
+        return None
+    value = func(x.value, *args, **kwargs)
+    moved = {name: _move_metadata(func, getattr(x, name), x, args, kwargs) for name in METADATA}
+    if isinstance(value, Tensor):
+        return x.set(value=value, **{name: _part(moved[name], value) for name in METADATA})
+    return tuple(
+        x.set(value=part, **{name: _part(moved[name], part, i) for name in METADATA})
+        for i, part in enumerate(value)
+    )
+
+
+def plain_but_first(args: tuple[Any, ...], kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments without quantized tensors, but for the one that the function is about."""
+    rest = {key: item if key == "input" else plain(item) for key, item in kwargs.items()}
+    return (*args[:1], *plain(args[1:])), rest
+
+
+def _move_metadata(func: Any, metadata: Tensor | None, x: Quantized, args: Any, kwargs: Any) -> Any:
+    if metadata is None or metadata.numel() == 1:
+        return metadata
+    moved = METADATA_FUNCTION.get(func, func)(spread(metadata, x.value.shape), *args, **kwargs)
+    return gather_up(moved) if isinstance(moved, Tensor) else [gather_up(part) for part in moved]
+
+
+def _part(moved: Any, value: Tensor, index: int | None = None) -> Any:
+    if moved is None:
+        return None
+    metadata = moved if isinstance(moved, Tensor) else moved[index]
+    return fit_rank(metadata, value.dim())
+
+
+def view(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """``Tensor.view`` with a shape; the other meaning, the same bytes as another type, loses the grid."""
+    if "dtype" in kwargs or (args and isinstance(args[0], torch.dtype)):
+        return None
+    return move(func, x, *args, **kwargs)
+
+
+def keep(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Functions that change where the value lies in memory but neither its entries nor their order."""
+    return x.set(value=func(x.value, *args, **kwargs)) if isinstance(x, Quantized) else None
+
+
+def detach(input: Any) -> Any:
+    """Value and metadata without history."""
+    fields = {name: getattr(input, name) for name in METADATA}
+    detached = {name: None if field is None else field.detach() for name, field in fields.items()}
+    return input.set(value=input.value.detach(), **detached)
+
+
+def convert(x: Any, *args: Any, **kwargs: Any) -> Any:
+    """``Tensor.to``: metadata follows the device, and the dtype where that changes to another floating-point type."""
+    if not isinstance(x, Quantized):
+        return None
+    value = x.value.to(*plain(args), **plain(kwargs))
+    if not value.dtype.is_floating_point:
+        return None
+    dtype = None if value.dtype == x.value.dtype else value.dtype
+    fields = {name: getattr(x, name) for name in METADATA}
+    converted = {
+        name: None if field is None else field.to(device=value.device, dtype=dtype)
+        for name, field in fields.items()
+    }
+    return x.set(value=value, **converted)
+
+
+def requires_grad_(x: Any, requires_grad: bool = True) -> Any:
+    """``Tensor.requires_grad_`` of the value; returns ``x``."""
+    x.value.requires_grad_(requires_grad)
+    return x
+
+
+def varies_along(metadata: Tensor, ndim: int, dims: Iterable[int]) -> bool:
+    """Whether ``metadata``, broadcast to ``ndim`` dimensions, has more than one entry along one of ``dims``."""
+    missing = ndim - metadata.dim()
+    return any(dim >= missing and metadata.shape[dim - missing] != 1 for dim in dims)
+
+
+def varies(x: Any, dims: Iterable[int]) -> bool:
+    """Whether the grid of ``x`` differs from entry to entry along one of ``dims``."""
+    fields = [getattr(x, name) for name in METADATA]
+    return any(f is not None and varies_along(f, x.value.dim(), list(dims)) for f in fields)
+
+
+# spread metadata repeats its entries in memory and can often not be viewed otherwise
+METADATA_FUNCTION = {Tensor.view: Tensor.reshape, Tensor.view_as: Tensor.reshape_as}
+
+MOVES = [
+    *(torch.flatten, torch.ravel, torch.reshape, torch.squeeze, torch.unflatten, torch.unsqueeze),
+    *(torch.movedim, torch.moveaxis, torch.permute, torch.swapaxes, torch.swapdims, torch.t),
+    *(torch.transpose, torch.flip, torch.fliplr, torch.flipud, torch.roll, torch.rot90),
+    *(torch.broadcast_to, torch.tile, torch.repeat_interleave),
+    *(torch.narrow, torch.select, torch.index_select, torch.take_along_dim, torch.diagonal),
+    *(torch.chunk, torch.split, torch.tensor_split, torch.unbind),
+    *(torch.pixel_shuffle, torch.pixel_unshuffle, torch.channel_shuffle),
+    *(Tensor.flatten, Tensor.ravel, Tensor.reshape, Tensor.squeeze, Tensor.unflatten),
+    *(Tensor.unsqueeze, Tensor.movedim, Tensor.moveaxis, Tensor.permute, Tensor.swapaxes),
+    *(Tensor.swapdims, Tensor.t, Tensor.transpose, Tensor.flip, Tensor.fliplr, Tensor.flipud),
+    *(Tensor.roll, Tensor.rot90, Tensor.broadcast_to, Tensor.tile, Tensor.repeat_interleave),
+    *(Tensor.narrow, Tensor.select, Tensor.index_select, Tensor.take_along_dim, Tensor.diagonal),
+    *(Tensor.chunk, Tensor.split, Tensor.tensor_split, Tensor.unbind),
+    *(Tensor.__getitem__, Tensor.expand, Tensor.expand_as, Tensor.repeat, Tensor.unfold),
+    *(Tensor.reshape_as, Tensor.view_as),
+]
+HANDLERS.update({func: partial(move, func) for func in MOVES})
+HANDLERS.update({func: partial(keep, func) for func in (torch.clone, Tensor.clone)})
+HANDLERS[Tensor.contiguous] = partial(keep, Tensor.contiguous)
+HANDLERS[Tensor.view] = partial(view, Tensor.view)
+HANDLERS[torch.detach] = HANDLERS[Tensor.detach] = detach
+HANDLERS[Tensor.to] = convert
+HANDLERS[Tensor.requires_grad_] = requires_grad_
