@@ -1,24 +1,26 @@
 """Five global switches, read once from the environment and settable at run time.
 
-======================================  ================================  =======  =====================
-flag                                    variable                          default  meaning when true
-======================================  ================================  =======  =====================
-``config.JIT_ENABLED``                  ``QAT_JIT``                       0        quantizers are TorchScript, STE ops C++
-``config.IGNORE_MISSING_KEYS``          ``QAT_IGNORE_MISSING_KEYS``       0        a state dict may lack quantizer parameters
-``config.VERBOSE``                      ``QAT_VERBOSE``                   0        the C++ build prints what it does
-``config.NATIVE_STE_BACKEND_ENABLED``   ``QAT_NATIVE_STE_BACKEND``        0        STE ops are C++, without the JIT
-``config.REINIT_ON_STATE_DICT_LOAD``    ``QAT_REINIT_ON_STATE_DICT_LOAD`` 1        loading weights rebuilds quantizers
-======================================  ================================  =======  =====================
+``JIT_ENABLED`` (``QAT_JIT``, default 0)
+    Quantizers built from now on are TorchScript, and STE ops are C++.
+``IGNORE_MISSING_KEYS`` (``QAT_IGNORE_MISSING_KEYS``, default 0)
+    A state dict may lack quantizer parameters; any other mismatch stays an error.
+``VERBOSE`` (``QAT_VERBOSE``, default 0)
+    The C++ build shows its output, on standard error.
+``NATIVE_STE_BACKEND_ENABLED`` (``QAT_NATIVE_STE_BACKEND``, default 0)
+    STE ops are C++, without the JIT.
+``REINIT_ON_STATE_DICT_LOAD`` (``QAT_REINIT_ON_STATE_DICT_LOAD``, default 1)
+    Loading weights rebuilds the quantizers made from them.
 
-A variable holds 1/0, true/false, yes/no or on/off in any case; an empty one counts as unset, and any
-other text is a ``ValueError`` at import. Where ``QAT_X`` is unset, ``BREVITAS_X`` is read.
+A variable holds 1/0, true/false, yes/no or on/off in any case; an empty one counts as unset, and
+any other text is a ``ValueError`` at import. Where ``QAT_X`` is unset, ``BREVITAS_X`` is read.
 
-Flags are real bools, read as ``config.NAME`` and set as ``config.NAME = True``; anything but a bool is
-a ``TypeError``. ``JIT_ENABLED`` forces ``NATIVE_STE_BACKEND_ENABLED``: while the first is true the
-second reads true, and when the first is reset the second reads what it was set to by itself.
+Flags are real bools, read as ``config.NAME`` and set as ``config.NAME = True``; anything but a
+bool is a ``TypeError``. ``JIT_ENABLED`` forces ``NATIVE_STE_BACKEND_ENABLED``: while the first is
+true the second reads true, and when the first is reset the second reads what it was set to by
+itself.
 
-The values are kept as ordinary module attributes (recomputed on every assignment) rather than computed
-on reading, so that ``torch.compile`` can read and guard them inside a traced function.
+The values are kept as ordinary module attributes (recomputed on every assignment) rather than
+computed on reading, so that ``torch.compile`` can read and guard them inside a traced function.
 """
 
 import os
@@ -42,7 +44,7 @@ _WORDS = {
 class FlagSource:
     """Value of one flag and where it comes from.
 
-    ``origin`` is ``"default"``, ``"environment QAT_JIT=1"`` (the variable that was read, as spelled),
+    ``origin`` is ``"default"``, ``"environment QAT_JIT=1"`` (variable and text as found),
     ``"set at run time"`` or ``"forced by JIT_ENABLED"``.
     """
 
@@ -82,7 +84,7 @@ _own = {default.name: _from_environment(default) for default in _DEFAULTS}
 
 
 def flag_sources() -> dict[str, FlagSource]:
-    """Return value and origin of every flag as it reads now, in the order of the table above."""
+    """Return value and origin of every flag as it reads now, in the order listed above."""
     sources = dict(_own)
     if sources["JIT_ENABLED"].value:
         native = sources["NATIVE_STE_BACKEND_ENABLED"]

@@ -10,6 +10,7 @@ class QuantLinear(QuantWeightLayer, nn.Linear):
     """``torch.nn.Linear`` with quantizers; input [..., in_features]. See :class:`QuantWeightLayer`."""
 
     float_class = nn.Linear
+    constants = ("in_features", "out_features")
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)

@@ -9,6 +9,7 @@ from qat.ops import ceil_ste
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
+    QuantProxy,
     WeightQuantProxyFromInjector,
 )
 from qat.quantizers import Int8WeightPerTensorFloat
@@ -16,7 +17,8 @@ from qat.tensor import QuantTensor
 
 from .proxies import Quantizer, accepted_by, make_proxy, unwrap, with_prefix
 
-_PREFIXES = ("weight_", "bias_", "input_", "output_")
+_ROLES = ("weight", "bias", "input", "output")
+_PREFIXES = tuple(f"{role}_" for role in _ROLES)
 
 
 class QuantWeightLayer(nn.Module):
@@ -37,8 +39,14 @@ class QuantWeightLayer(nn.Module):
     float_class: type[nn.Module]
     #: Dimension of ``weight`` that counts output channels.
     output_channel_dim = 0
+    #: Arguments of the float layer's constructor that it keeps under the same name.
+    constants: tuple[str, ...]
     weight: Tensor
     bias: Tensor | None
+    weight_quant: WeightQuantProxyFromInjector
+    bias_quant: BiasQuantProxyFromInjector
+    input_quant: ActQuantProxyFromInjector
+    output_quant: ActQuantProxyFromInjector
 
     def __init__(
         self,
@@ -52,42 +60,58 @@ class QuantWeightLayer(nn.Module):
     ) -> None:
         float_arguments = accepted_by(self.float_class, kwargs)
         overrides = {name: item for name, item in kwargs.items() if name not in float_arguments}
+        super().__init__(*args, **float_arguments)
+        self._set_quantizers(
+            weight_quant, bias_quant, input_quant, output_quant, return_quant_tensor, overrides
+        )
+
+    @classmethod
+    def from_float(cls, layer: nn.Module, **quantizers: Any) -> "QuantWeightLayer":
+        """The quantized layer in place of ``layer``: the same parameters, not copies.
+
+        Args:
+            layer: of the class that this one quantizes.
+            quantizers: ``weight_quant`` and the other keyword arguments of the constructor.
+        """
+        arguments = {name: getattr(layer, name) for name in cls.constants}
+        made = cls(**arguments, bias=layer.bias is not None, weight_quant=None, device="meta")
+        made.weight, made.bias = layer.weight, layer.bias  # type: ignore[assignment]
+        made.train(layer.training)
+        made._set_quantizers(
+            quantizers.pop("weight_quant", Int8WeightPerTensorFloat),
+            quantizers.pop("bias_quant", None),
+            quantizers.pop("input_quant", None),
+            quantizers.pop("output_quant", None),
+            quantizers.pop("return_quant_tensor", False),
+            quantizers,
+        )
+        return made
+
+    def _set_quantizers(
+        self,
+        weight_quant: Quantizer,
+        bias_quant: Quantizer,
+        input_quant: Quantizer,
+        output_quant: Quantizer,
+        return_quant_tensor: bool,
+        overrides: dict[str, Any],
+    ) -> None:
         unknown = [name for name in overrides if not name.startswith(_PREFIXES)]
         if unknown:
             raise TypeError(
                 f"{type(self).__name__} has no argument {', '.join(unknown)}; attributes of its "
                 f"quantizers start with {', '.join(_PREFIXES)}."
             )
-        super().__init__(*args, **float_arguments)
         self.return_quant_tensor = return_quant_tensor
-        self.weight_quant = make_proxy(
-            self,
-            weight_quant,
-            WeightQuantProxyFromInjector,
-            with_prefix("weight_", overrides),
-            "weight_quant",
-        )
-        self.bias_quant = make_proxy(
-            self,
-            bias_quant,
-            BiasQuantProxyFromInjector,
-            with_prefix("bias_", overrides),
-            "bias_quant",
-        )
-        self.input_quant = make_proxy(
-            self,
-            input_quant,
-            ActQuantProxyFromInjector,
-            with_prefix("input_", overrides),
-            "input_quant",
-        )
-        self.output_quant = make_proxy(
-            self,
-            output_quant,
-            ActQuantProxyFromInjector,
-            with_prefix("output_", overrides),
-            "output_quant",
-        )
+        for role, quant, proxy_class in (
+            ("weight", weight_quant, WeightQuantProxyFromInjector),
+            ("bias", bias_quant, BiasQuantProxyFromInjector),
+            ("input", input_quant, ActQuantProxyFromInjector),
+            ("output", output_quant, ActQuantProxyFromInjector),
+        ):
+            own = with_prefix(f"{role}_", overrides)
+            proxy = make_proxy(self, quant, proxy_class, own, f"{role}_quant")  # type: ignore[type-var]
+            setattr(self, f"{role}_quant", proxy.train(self.training))
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The float operation on plain tensors."""
@@ -123,6 +147,14 @@ class QuantWeightLayer(nn.Module):
             RuntimeError: its scale depends on the layer's input.
         """
         return None if self.bias is None else self.bias_quant(self.bias)
+
+    def proxies(self) -> dict[str, QuantProxy]:
+        """The layer's proxies by role: weight, bias, input, output."""
+        return {role: getattr(self, f"{role}_quant") for role in _ROLES}
+
+    def has_quantizers(self) -> bool:
+        """Whether the layer quantizes anything at all."""
+        return any(proxy.is_quant_enabled for proxy in self.proxies().values())
 
     def _quantize_bias(self, x: Tensor | QuantTensor, weight: QuantTensor) -> QuantTensor:
         scale = None

@@ -1,8 +1,8 @@
 """Which implementation of the straight-through ops is active, decided live by ``qat.config``.
 
-The native one is asked for by ``config.NATIVE_STE_BACKEND_ENABLED`` and needs the compiled library of
-:mod:`qat.ops.native`, which is built or loaded the first time it is asked for. Where that fails the
-process warns once and goes on with the Python implementation.
+The native one is asked for by ``config.NATIVE_STE_BACKEND_ENABLED`` and needs the compiled library
+of :mod:`qat.ops.native`, which is built or loaded the first time it is asked for. Where that fails
+the process warns once and goes on with the Python implementation.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ def implementation() -> Any:
 def ensure_registered() -> None:
     """Make every ``torch.ops.qat`` op exist, as TorchScript needs: native, else by Python.
 
-    Call it before scripting code that uses the ops of :mod:`qat.ops.ste`. Cheap after the first call.
+    Call it before scripting code that uses the ops of :mod:`qat.ops.ste`. Cheap after the first
+    call.
     """
     if not _native_is_available():
         registration.register_python_ops()
@@ -59,7 +60,9 @@ def active_backend() -> str:
 def backend_report() -> BackendReport:
     """Return the active backend and the reason for it; tries the native one if it is asked for."""
     if not config.NATIVE_STE_BACKEND_ENABLED:
-        return BackendReport("python", "native not requested (QAT_NATIVE_STE_BACKEND and QAT_JIT off)")
+        return BackendReport(
+            "python", "native not requested (QAT_NATIVE_STE_BACKEND and QAT_JIT off)"
+        )
     origin = config.flag_sources()["NATIVE_STE_BACKEND_ENABLED"].origin
     result = native.load()
     if result.library is None:

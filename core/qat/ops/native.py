@@ -1,8 +1,8 @@
 """Loading the native library, at most once per process.
 
-Nothing happens at import: :func:`load` builds or finds the library when a straight-through op is first
-asked for natively. Success and failure are both final for the process, because a dispatcher namespace
-can be filled only once (see :mod:`qat.ops.registration`).
+Nothing happens at import: :func:`load` builds or finds the library when a straight-through op is
+first asked for natively. Success and failure are both final for the process, because a dispatcher
+namespace can be filled only once (see :mod:`qat.ops.registration`).
 """
 
 import threading
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from qat.ops import native_build
+from qat.ops.native_build import build
+from qat.ops.native_toolchain import NativeBuildError
 
 
 class NativeBackendWarning(RuntimeWarning):
@@ -54,12 +55,12 @@ def load() -> LoadResult:
 
 def _load() -> LoadResult:
     try:
-        library = native_build.build()
+        library = build()
         try:
             torch.ops.load_library(library)
         except OSError:  # altered on disk, or made for another torch of the same version
-            library = native_build.build(rebuild=True)
+            library = build(rebuild=True)
             torch.ops.load_library(library)
-    except (native_build.NativeBuildError, OSError, ImportError) as error:
+    except (NativeBuildError, OSError, ImportError) as error:
         return LoadResult(None, str(error))
     return LoadResult(library, "")

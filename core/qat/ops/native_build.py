@@ -1,13 +1,13 @@
 """Building the native library from ``csrc/`` and keeping it in a cache.
 
-The file name in the cache carries a hash of all that the result depends on: sources, compiler and its
-version, torch and its C++ ABI, flags. A change of any of them is another file, so nothing is ever
-checked for being up to date. A build happens in a temporary folder beside its place and is renamed
-into it, under a lock that the operating system takes back when its holder dies; two processes that
-start at once therefore build once, and none can see half a library.
+The file name in the cache carries a hash of all that the result depends on: sources, compiler and
+its version, torch and its C++ ABI, flags. A change of any of them is another file, so nothing is
+ever checked for being up to date. A build happens in a temporary folder beside its place and is
+renamed into it, under a lock that the operating system takes back when its holder dies; two
+processes that start at once therefore build once, and none can see half a library.
 
-The compiler runs in a child process, which has an environment of its own and keeps torch's build tool
-(and setuptools, which that needs) out of this one.
+The compiler runs in a child process, which has an environment of its own and keeps torch's build
+tool (and setuptools, which that needs) out of this one.
 """
 
 import hashlib
@@ -17,18 +17,19 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from qat import config
+from qat.ops.native_toolchain import Compiler, NativeBuildError, find_compiler, find_ninja
 
 NAME = "qat_native"
 FLAGS = ("-O2",)
@@ -38,18 +39,6 @@ _COMPILE = (
     "load(is_python_module=False, with_cuda=False, **json.loads(sys.argv[1]))"
 )
 _log = logging.getLogger("qat")
-
-
-class NativeBuildError(RuntimeError):
-    """The native library cannot be built here; the text says what is missing or went wrong."""
-
-
-@dataclass(frozen=True)
-class Compiler:
-    """A working C++ compiler: the command that runs it and what it says its version is."""
-
-    command: str
-    version: str
 
 
 def source_files() -> list[Path]:
@@ -65,44 +54,6 @@ def source_files() -> list[Path]:
         if files:
             return files
     raise NativeBuildError(f"no C++ sources in {' or '.join(map(str, folders))}")
-
-
-def find_compiler() -> Compiler:
-    """Return the compiler that ``CXX`` names, else the first of c++, g++ and clang++ that runs.
-
-    Raises:
-        NativeBuildError: there is none.
-    """
-    named = os.environ.get("CXX", "").strip()
-    for command in (named,) if named else ("c++", "g++", "clang++"):
-        try:
-            answer = subprocess.run(
-                [*shlex.split(command), "--version"], capture_output=True, text=True, check=True
-            )
-        except (OSError, ValueError, subprocess.CalledProcessError):
-            continue
-        return Compiler(command, answer.stdout.splitlines()[0] if answer.stdout else "unknown")
-    if named:
-        raise NativeBuildError(f"CXX={named!r} does not run; name a C++ compiler or unset CXX")
-    raise NativeBuildError("no C++ compiler (g++/c++/clang++) found; install one or set CXX")
-
-
-def find_ninja() -> str:
-    """Return the path of ``ninja``: that of the Python package of this name, else one on ``PATH``.
-
-    Raises:
-        NativeBuildError: there is neither.
-    """
-    try:
-        import ninja  # only here: a build is rare
-    except ImportError:
-        folders = ""
-    else:
-        folders = ninja.BIN_DIR
-    found = shutil.which("ninja", path=folders) or shutil.which("ninja")
-    if found is None:
-        raise NativeBuildError("no ninja found; install it with `pip install ninja`")
-    return found
 
 
 def library_name(sources: list[Path], compiler: Compiler) -> str:
@@ -137,31 +88,43 @@ def cache_folders() -> list[Path]:
     elif shared:
         first = Path(shared) / "qat"
     else:
-        first = Path(os.path.expanduser("~")) / ".cache" / "qat"
-    return [first.absolute(), Path(tempfile.gettempdir()) / f"qat-{_user()}"]
+        first = Path.home() / ".cache" / "qat"
+    return [first.absolute(), _temporary_folder()]
 
 
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+def _temporary_folder() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    return Path(tempfile.gettempdir()) / f"qat-{user}"
 
 
-def _writable_folder(folders: list[Path]) -> Path:
-    for folder in folders:
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK) and _is_ours(folder):
-            return folder
-        _log.warning("native STE backend: cache folder %s is not writable", folder)
-    raise NativeBuildError(
-        f"no cache folder can be written ({', '.join(map(str, folders))}); set QAT_CACHE_DIR"
+def _is_trusted(folder: Path) -> bool:
+    # Code is loaded from here, and anyone may create a folder among the temporary files.
+    if folder != _temporary_folder() or not hasattr(os, "getuid"):
+        return True
+    status = folder.lstat()
+    return (
+        stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o22
     )
 
 
-def _is_ours(folder: Path) -> bool:
-    # Code is loaded from here: in a folder that everyone may create, trust only what this user made.
-    return not hasattr(os, "getuid") or folder.stat().st_uid in (os.getuid(), 0)
+def _cached(folders: list[Path], name: str) -> Path | None:
+    for folder in folders:
+        if (folder / name).is_file() and _is_trusted(folder):
+            return folder / name
+    return None
+
+
+def _writable(folders: list[Path]) -> Path:
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK) and _is_trusted(folder):
+            return folder
+    raise NativeBuildError(
+        f"no cache folder can be written ({', '.join(map(str, folders))}); set QAT_CACHE_DIR"
+    )
 
 
 @contextmanager
@@ -189,10 +152,10 @@ def build(rebuild: bool = False) -> Path:
     compiler = find_compiler()
     name = library_name(sources, compiler)
     folders = cache_folders()
-    for folder in folders:
-        if not rebuild and (folder / name).is_file() and _is_ours(folder):
-            return folder / name
-    target = _writable_folder(folders) / name
+    found = None if rebuild else _cached(folders, name)
+    if found is not None:
+        return found
+    target = _writable(folders) / name
     with _locked(target.with_suffix(".lock")):
         if rebuild or not target.is_file():
             _build_into(target, sources, compiler)
@@ -201,7 +164,9 @@ def build(rebuild: bool = False) -> Path:
 
 def _build_into(target: Path, sources: list[Path], compiler: Compiler) -> None:
     _log.info(
-        "native STE backend: compiling %s with %s (once, half a minute)", target.name, compiler.command
+        "native STE backend: compiling %s with %s (once, half a minute)",
+        target.name,
+        compiler.command,
     )
     began = time.monotonic()
     # Left by a process that was killed: we hold the lock, so nobody is using it.
@@ -237,7 +202,9 @@ def _compile(folder: Path, sources: list[Path], compiler: Compiler) -> None:
         text=True,
     )
     if finished.returncode != 0:
-        raise NativeBuildError(_compile_error(compiler, finished.stdout, folder.parent / "build.log"))
+        raise NativeBuildError(
+            _compile_error(compiler, finished.stdout, folder.parent / "build.log")
+        )
 
 
 def _compile_error(compiler: Compiler, output: str | None, log: Path) -> str:

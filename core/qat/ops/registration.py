@@ -1,6 +1,7 @@
 """Python registrations of the ``qat::`` ops, for TorchScript where no C++ compiler is found.
 
-The schemas are those of ``csrc/registration.cpp``. Only one of the two may be registered in a process.
+The schemas are those of ``csrc/registration.cpp``. Only one of the two may be registered in a
+process.
 """
 
 import torch

@@ -1,12 +1,13 @@
 """Straight-through (STE) ops: functions that are not differentiable, with a gradient that trains.
 
-The value is that of the exact function; the gradient is that of a simpler one, the identity for every
-``*_ste`` op (Bengio et al. 2013, arXiv:1308.3432). A straight-through clamp therefore never stops a
-gradient: where saturation should, use :func:`qat.ops.tensor_clamp`.
+The value is that of the exact function; the gradient is that of a simpler one, the identity for
+every ``*_ste`` op (Bengio et al. 2013, arXiv:1308.3432). A straight-through clamp therefore never
+stops a gradient: where saturation should, use :func:`qat.ops.tensor_clamp`.
 
-Common to all ops: ``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided ones
-included; the result has its shape, dtype, device and memory format; NaN stays NaN. Scalar bounds are
-Python numbers, tensor bounds are broadcastable to ``x``, and where ``lo > hi`` the result is ``hi``.
+Common to all ops: ``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided
+ones included; the result has its shape, dtype, device and memory format; NaN stays NaN. Scalar
+bounds are Python numbers, tensor bounds are broadcastable to ``x``, and where ``lo > hi`` the
+result is ``hi``.
 
 Each op has a Python and a native implementation with equal results, bit for bit;
 :mod:`qat.ops.backend` chooses at each call. Scripted code always calls the registered ``qat::`` op:
@@ -138,8 +139,9 @@ def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
 def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """Clamp ``x`` in place between tensors and return it; gradient as :func:`tensor_clamp_ste`.
 
-    ``x`` keeps its ``grad_fn``: the gradient passes as if nothing had been changed. A parameter is
-    changed as any tensor is, so hand in a computed tensor, not a weight that should stay as it is.
+    ``x`` keeps its ``grad_fn``: the gradient passes as if nothing had been changed. As with
+    torch's own in-place ops, a parameter that gathers gradients is refused (``RuntimeError``):
+    clamp a copy.
 
     >>> x = torch.tensor([-3.0, 3.0])
     >>> tensor_clamp_ste_(x, torch.tensor(-1.0), torch.tensor(1.0)) is x, x
@@ -147,7 +149,17 @@ def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """
     if jit.is_scripting():
         return torch.ops.qat.tensor_clamp_ste_(x, lo, hi)
+    if not torch.compiler.is_compiling():  # where inputs look like leaves and are not
+        _refuse_leaf(x)
     return implementation().tensor_clamp_ste_(x, lo, hi)
+
+
+def _refuse_leaf(x: Tensor) -> None:
+    if x.requires_grad and x.is_leaf and torch.is_grad_enabled():
+        raise RuntimeError(
+            "tensor_clamp_ste_ would change a parameter (a leaf that requires grad) in place; "
+            "use tensor_clamp_ste, or call it under torch.no_grad()."
+        )
 
 
 def abs_binary_sign_grad(x: Tensor) -> Tensor:

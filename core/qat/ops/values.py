@@ -67,11 +67,13 @@ def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
         x: float, any shape.
         lo, hi: broadcastable to ``x``, ``lo <= hi`` (where it is not, the result is ``hi``).
     Returns:
-        Same shape as ``x``, within ``[lo, hi]``; NaN in ``x`` stays NaN.
+        Same shape and dtype as ``x``, within ``[lo, hi]``; NaN in ``x`` stays NaN.
     Gradient: to ``x`` inside the bounds, bounds included; to ``lo`` where ``x < lo`` and to ``hi``
         where ``x > hi``, summed over broadcast dimensions.
 
     >>> tensor_clamp(torch.tensor([-2.0, 0.5, 2.0]), torch.tensor(-1.0), torch.tensor(1.0))
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    return torch.clamp(x, lo, hi)
+    # torch.clamp halves the gradient of an x that equals a bound, and integers often do.
+    raised = torch.where(x < lo, lo, x)
+    return torch.where(raised > hi, hi, raised).to(x.dtype)

@@ -107,6 +107,7 @@ class QuantProxy(nn.Module):
 
     def _keep_parameters(self, old: nn.Module, fresh: nn.Module) -> None:
         kept = dict(old.named_parameters(remove_duplicate=False))
+        owners = dict(fresh.named_modules(remove_duplicate=False))
         for name, parameter in list(fresh.named_parameters(remove_duplicate=False)):
             before = kept.get(name)
             if before is None:
@@ -122,7 +123,7 @@ class QuantProxy(nn.Module):
             with torch.no_grad():
                 before.copy_(parameter)
             owner, _, leaf = name.rpartition(".")
-            setattr(fresh.get_submodule(owner), leaf, before)
+            setattr(owners[owner], leaf, before)
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, metadata: Any, strict: bool, *lists: Any

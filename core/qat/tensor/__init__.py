@@ -1,4 +1,5 @@
-"""Quantized tensors: a value with the integer grid that it lies on, and the torch functions that keep it."""
+"""Quantized tensors: a value with the integer grid that it lies on, and the torch functions that
+keep it."""
 
 from . import arithmetic as arithmetic
 from . import functions as functions

@@ -1,7 +1,9 @@
-"""Sums, differences and products of quantized tensors: integer arithmetic in formats wide enough never to overflow.
+"""Sums, differences and products of quantized tensors: integer arithmetic in formats wide enough
+never to overflow.
 
-The value is the function of the values; scale, zero point and bit width describe the integers that belong to it. A sum
-needs one scale, as its terms are counted in the same step. The rest needs nothing.
+The value is the function of the values; scale, zero point and bit width describe the integers that
+belong to it. A sum needs one scale, as its terms are counted in the same step. The rest needs
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from .grid import bounds, distances, fit, same, training_of, wide, zero_point_li
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
-    """``q = q1 + q2``, ``z = z1 + z2``, the scale that both have; adding the number 0 changes nothing."""
+    """``q = q1 + q2``, ``z = z1 + z2``, the scale of both; adding the number 0 changes nothing."""
     if kwargs or alpha != 1:
         return None
     if _is_zero(other):
@@ -37,7 +39,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
-    """``q = q1 - q2``, ``z = z1 - z2``, signed, the scale that both have; ``x - 0`` is ``x``, ``0 - x`` is ``-x``."""
+    """``q = q1 - q2``, ``z = z1 - z2``, signed, the scale of both; ``0 - x`` is ``-x``."""
     if kwargs or alpha != 1:
         return None
     if _is_zero(other):
@@ -63,9 +65,10 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
 
 
 def mul(input: Any, other: Any, **kwargs: Any) -> Any:
-    """``q = (q1 - z1) * (q2 - z2)``, zero point 0, the product of the scales; a number other than 0 rescales.
+    """``q = (q1 - z1) * (q2 - z2)``, zero point 0, product of the scales; a number rescales.
 
-    Two unsigned factors with zero points give an unsigned product, moved up by a zero point of its own.
+    Two unsigned factors with zero points give an unsigned product, moved up by a zero point of its
+    own.
     """
     if kwargs:
         return None
@@ -97,7 +100,7 @@ def div(input: Any, other: Any, **kwargs: Any) -> Any:
 
 
 def neg(input: Any, **kwargs: Any) -> Any:
-    """``-q`` with the zero point ``-z``, signed, one bit wider, so that the lowest integer has its opposite."""
+    """``-q``, zero point ``-z``, signed, one bit wider: the lowest integer has its opposite."""
     if kwargs or not has_grid(input):
         return None
     return input.set(
@@ -155,7 +158,7 @@ def _rescale(x: Any, factor: Any) -> Any:
 
 
 def _can_rescale(x: Any, factor: Any) -> bool:
-    # beyond this, and always in float16, the new scale may leave the range of normal numbers and lose its digits
+    # beyond this, and always in float16, a scale may leave the normal numbers and lose its digits
     moderate = isinstance(factor, (int, float)) and 2**-32 <= abs(factor) <= 2**32
     return moderate and has_grid(x) and x.value.dtype != torch.float16
 
@@ -168,11 +171,11 @@ def _is_zero(x: Any) -> bool:
     return isinstance(x, (int, float)) and x == 0
 
 
-HANDLERS.update({func: add for func in (torch.add, Tensor.add)})
-HANDLERS.update({func: sub for func in (torch.sub, Tensor.sub, torch.subtract, Tensor.subtract)})
+HANDLERS.update(dict.fromkeys((torch.add, Tensor.add), add))
+HANDLERS.update(dict.fromkeys((torch.sub, Tensor.sub, torch.subtract, Tensor.subtract), sub))
 HANDLERS[torch.rsub] = rsub
-HANDLERS.update({func: mul for func in (torch.mul, Tensor.mul, torch.multiply, Tensor.multiply)})
-HANDLERS.update({func: div for func in (torch.div, Tensor.div, torch.divide, Tensor.divide)})
-HANDLERS.update({func: neg for func in (torch.neg, Tensor.neg, torch.negative, Tensor.negative)})
+HANDLERS.update(dict.fromkeys((torch.mul, Tensor.mul, torch.multiply, Tensor.multiply), mul))
+HANDLERS.update(dict.fromkeys((torch.div, Tensor.div, torch.divide, Tensor.divide), div))
+HANDLERS.update(dict.fromkeys((torch.neg, Tensor.neg, torch.negative, Tensor.negative), neg))
 HANDLERS.update({torch.abs: absolute, Tensor.abs: absolute})
 HANDLERS.update({torch.absolute: absolute, Tensor.absolute: absolute})

@@ -1,7 +1,9 @@
-"""How a function of torch is applied to quantized tensors: by a handler that keeps the grid, or else to plain values.
+"""How a function of torch is applied to quantized tensors: by a handler that keeps the grid, or
+else to plain values.
 
-A handler takes what the function takes and gives the quantized result, or None where the grid does not survive with these
-arguments. The modules ``moving``, ``joining``, ``functions``, ``resampling`` and ``arithmetic`` fill the table.
+A handler takes what the function takes and gives the quantized result, or None where the grid does
+not survive with these arguments. The modules ``moving``, ``joining``, ``functions``, ``resampling``
+and ``arithmetic`` fill the table.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def has_grid(x: Any) -> bool:
 
 
 def plain(x: Any) -> Any:
-    """``x`` with each quantized tensor in it, and in its lists, tuples and dicts, replaced by its value."""
+    """``x``, and what its lists, tuples and dicts hold, with values for quantized tensors."""
     if isinstance(x, Quantized):
         return x.value
     if type(x) in (list, tuple):
@@ -42,9 +44,10 @@ def plain(x: Any) -> Any:
 
 
 def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``func(*args, **kwargs)``: quantized where a handler keeps the grid, else what ``func`` gives for the values.
+    """``func(*args, **kwargs)``: quantized where a handler keeps the grid, else of the values.
 
-    A function that writes into a quantized tensor without keeping its grid leaves that tensor with a value alone.
+    A function that writes into a quantized tensor without keeping its grid leaves that tensor with
+    a value alone.
     """
     handler = HANDLERS.get(func)
     if handler is not None:
@@ -58,7 +61,7 @@ def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def write_back(target: Quantized, result: Quantized) -> Quantized:
-    """Make ``target`` hold ``result``, as a function in place would; other views of the old storage stay as they were."""
+    """Make ``target`` hold ``result``, as in place; views of its old storage stay as they were."""
     target.value, target.scale, target.zero_point = result.value, result.scale, result.zero_point
     target.bit_width, target.signed = result.bit_width, result.signed
     return target

@@ -1,7 +1,7 @@
 """Functions that put zeros among the values or in their place: ReLU, padding, dropout.
 
-Zero is ``q = zero_point``. It is on every grid but the binary one, which becomes ternary (two bits, signed); a grid whose
-zero point lies outside its range is widened until it holds it.
+Zero is ``q = zero_point``. It is on every grid but the binary one, which becomes ternary (two bits,
+signed); a grid whose zero point lies outside its range is widened until it holds it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> Any:
-    """Zeros, and a scale of ``scale / (1 - p)`` for what stays; the input itself where nothing is dropped."""
+    """Zeros, and ``scale / (1 - p)`` for what stays; where nothing is dropped, the input."""
     if not has_grid(input) or not 0 <= p < 1:
         return None
     if not training or p == 0:

@@ -1,9 +1,11 @@
-"""The integer grid of a quantized tensor: its bounds, the width that holds a range, equality of scales.
+"""The integer grid of a quantized tensor: its bounds, its width, its tolerance.
 
-A grid is the set of reals ``(q - zero_point) * scale`` for the integers ``q`` from ``qmin`` to ``qmax``. Signed grids of
-one bit are binary, ``q`` is -1 or +1; every other one is the usual two's complement or unsigned range. Operations on
-grids are interval arithmetic: compute the range of the resulting integers, then ask ``fit`` for the format that holds it.
-Everything here is computed with tensors and without looking at their entries, so that it can be traced.
+A grid is the set of reals ``(q - zero_point) * scale`` for the integers ``q`` from ``qmin`` to
+``qmax``. Signed grids of one bit are binary, ``q`` is -1 or +1; every other one is the usual two's
+complement or unsigned range. Operations on grids are interval arithmetic: compute the range of the
+resulting integers, then ask ``fit`` for the format that holds it. Everything here is computed with
+tensors and, but for ``is_on_grid`` and ``same``, without looking at their entries, so that it can
+be traced.
 """
 
 from __future__ import annotations
@@ -14,14 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qat.ops import ceil_ste
+
 
 def wide(x: Tensor) -> Tensor:
-    """``x`` in a float type that holds every integer of up to 52 bits (24 bits where the device has no float64)."""
+    """``x`` in float64, which holds integers of 53 bits (float32 on devices without it)."""
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
 def bounds(bit_width: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
-    """Smallest and largest integer of a format: ``-2**(b-1), 2**(b-1) - 1`` or ``0, 2**b - 1``; -1 and +1 if binary.
+    """Smallest and largest integer of a format.
+
+    ``-2**(b-1), 2**(b-1) - 1`` if signed, but -1 and +1 for one bit; ``0, 2**b - 1`` if unsigned.
 
     Args:
         bit_width: float, any shape, >= 1.
@@ -39,22 +45,23 @@ def bounds(bit_width: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
 def fit(low: Tensor, high: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
     """The narrowest format that holds the integers from ``low`` to ``high``.
 
-    An unsigned format cannot hold a negative ``low``; the integers and their zero point are then to be moved up together.
+    An unsigned format cannot hold a negative ``low``; the integers and their zero point are then to
+    be moved up together.
 
     Args:
         low, high: integer-valued float, any shape; one format is found for all entries together.
         signed: signedness of the format.
     Returns:
-        ``bit_width, shift``, 0-dimensional: ``[low + shift, high + shift]`` is inside the format; ``shift`` is zero if
-        signed or if ``low >= 0``.
+        ``bit_width, shift``, 0-dimensional: ``[low + shift, high + shift]`` is inside the format;
+        ``shift`` is zero if signed or if ``low >= 0``.
     """
     low, high = wide(low).amin(), wide(high).amax()
     if signed:
-        # a lone bit means {-1, +1} and holds no zero, so that two bits are the least that hold an interval
+        # a lone bit means {-1, +1}: two are the least that hold an interval
         magnitude = torch.maximum(-low, high + 1).clamp(min=2)
-        return torch.log2(magnitude).ceil() + 1, torch.zeros_like(low)
+        return ceil_ste(torch.log2(magnitude)) + 1, torch.zeros_like(low)
     shift = (-low).clamp(min=0)
-    return torch.log2((high + shift + 1).clamp(min=2)).ceil(), shift
+    return ceil_ste(torch.log2((high + shift + 1).clamp(min=2))), shift
 
 
 def integers(value: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
@@ -65,9 +72,10 @@ def integers(value: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
 def tolerance(value: Tensor, zero_point: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """How far ``value / scale + zero_point`` may lie from an integer, in steps.
 
-    A value was rounded to its type when it was made, and an operation or two may have rounded it again: two units in the
-    last place at the end of the range, and never less than a thousandth of a step. Where the type is too coarse for the
-    range (16 bits in bfloat16) that is more than half a step, and integers cannot be told from what lies between.
+    A value was rounded to its type when it was made, and an operation or two may have rounded it
+    again: two units in the last place at the end of the range, and never less than a thousandth of
+    a step. Where the type is too coarse for the range (16 bits in bfloat16) that is more than half
+    a step, and integers cannot be told from what lies between.
     """
     reach = torch.maximum((low - wide(zero_point)).abs(), (high - wide(zero_point)).abs())
     epsilon = torch.finfo(value.dtype).eps if value.dtype.is_floating_point else 0.0
@@ -77,7 +85,7 @@ def tolerance(value: Tensor, zero_point: Tensor, low: Tensor, high: Tensor) -> T
 def is_on_grid(
     value: Tensor, scale: Tensor, zero_point: Tensor, bit_width: Tensor, signed: bool
 ) -> bool:
-    """Whether every entry of ``value`` is ``(q - zero_point) * scale`` for an integer ``q`` of the format.
+    """Whether every value is ``(q - zero_point) * scale`` for an integer ``q`` of the format.
 
     Reads the entries, so it waits for the device and cannot be traced.
     """
@@ -97,7 +105,8 @@ def is_on_grid(
 def same(a: Tensor, b: Tensor) -> bool:
     """Whether two scales (or zero points) are known to be equal.
 
-    The same object always is. While a graph is traced nothing more is known; otherwise the entries are compared.
+    The same object always is. While a graph is traced nothing more is known; otherwise the entries
+    are compared.
     """
     if a is b:
         return True
@@ -111,14 +120,14 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 def distances(x: Any) -> tuple[Tensor, Tensor]:
-    """Smallest and largest ``q - zero_point`` of a quantized tensor's grid, 0-dimensional: its reals in steps."""
+    """Smallest and largest ``q - zero_point`` of a quantized tensor's grid, 0-dimensional."""
     low, high = bounds(x.bit_width, x.signed)
     zero_point = wide(x.zero_point)
     return (low - zero_point).amin(), (high - zero_point).amax()
 
 
 def zero_point_like(old: Tensor, new: Tensor) -> Tensor:
-    """``new``, computed wide, in the type of ``old``, but no narrower than float32, where sums stay integers."""
+    """``new`` in the type of ``old``, or in float32 if that is wider: sums stay integers there."""
     return new.to(torch.promote_types(old.dtype, torch.float32))
 
 

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from .dispatch import HANDLERS, has_grid, plain
 from .grid import distances, fit, same, training_of, zero_point_like
-from .moving import gather_up, spread, varies_along
+from .moving import varies_along
 
 
 def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     """Join quantized tensors of one scale, or of scales with an entry for each slice of ``dim``.
 
-    Zero points and signs may differ: the integers are then counted anew from the zero points, in a format that holds all.
+    Zero points and signs may differ: the integers are then counted anew from the zero points, in a
+    format that holds all.
     """
     dim = kwargs.pop("axis", dim)
     tensors = list(tensors)
@@ -28,14 +29,15 @@ def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     scale = _join([x.scale for x in tensors], tensors, dim)
     if scale is None:
         return None
-    result = first.set(value=value, scale=scale, training=training_of(tensors))
+    result = {"value": value, "scale": scale, "training": training_of(tensors)}
     zero_point = _join([x.zero_point for x in tensors], tensors, dim)
-    if zero_point is not None and all(x.signed == first.signed for x in tensors):
-        bit_width = _join([x.bit_width for x in tensors], tensors, dim)
-        if bit_width is None:
-            bit_width = reduce(torch.maximum, [x.bit_width for x in tensors])
-        return result.set(zero_point=zero_point, bit_width=bit_width)
-    return _recount(result, tensors)
+    if zero_point is None or any(x.signed != first.signed for x in tensors):
+        return first.set(**result, **_recount(tensors))
+    widths = [x.bit_width for x in tensors]
+    bit_width = _join(widths, tensors, dim)
+    if bit_width is None:
+        bit_width = reduce(torch.maximum, widths)
+    return first.set(**result, zero_point=zero_point, bit_width=bit_width)
 
 
 def stack(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
@@ -45,25 +47,36 @@ def stack(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     return cat([x.unsqueeze(dim) for x in tensors], dim)
 
 
-def _recount(result: Any, tensors: list[Any]) -> Any:
+def _recount(tensors: list[Any]) -> dict[str, Any]:
     ranges = [distances(x) for x in tensors]
     low = reduce(torch.minimum, [low for low, _ in ranges])
     high = reduce(torch.maximum, [high for _, high in ranges])
     signed = any(x.signed for x in tensors)
     bit_width, shift = fit(low, high, signed)
-    return result.set(
-        zero_point=zero_point_like(tensors[0].zero_point, shift),
-        bit_width=bit_width.to(tensors[0].bit_width.dtype),
-        signed=signed,
-    )
+    first = tensors[0]
+    return {
+        "zero_point": zero_point_like(first.zero_point, shift),
+        "bit_width": bit_width.to(first.bit_width.dtype),
+        "signed": signed,
+    }
 
 
 def _join(fields: list[Tensor], tensors: list[Any], dim: int) -> Tensor | None:
     ndim = tensors[0].value.dim()
     if not any(varies_along(field, ndim, [dim]) for field in fields):
         return fields[0] if all(same(fields[0], field) for field in fields) else None
-    return gather_up(torch.cat([spread(f, x.value.shape) for f, x in zip(fields, tensors)], dim))
+    full_rank = [field.reshape((1,) * (ndim - field.dim()) + field.shape) for field in fields]
+    others = torch.broadcast_shapes(*(_with_length(f.shape, dim, 1) for f in full_rank))
+    parts = [
+        field.expand(_with_length(others, dim, x.value.shape[dim]))
+        for field, x in zip(full_rank, tensors, strict=True)
+    ]
+    return torch.cat(parts, dim)
 
 
-HANDLERS.update({func: cat for func in (torch.cat, torch.concat, torch.concatenate)})
+def _with_length(shape: torch.Size, dim: int, length: int) -> list[int]:
+    return [length if i == dim else size for i, size in enumerate(shape)]
+
+
+HANDLERS.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), cat))
 HANDLERS[torch.stack] = stack

@@ -1,7 +1,9 @@
-"""Functions that move elements and compute nothing: reshaping, permuting, indexing, splitting, casting.
+"""Functions that move elements and compute nothing: reshaping, permuting, indexing, splitting,
+casting.
 
-Each result element is an element of the input, so that the grid survives. A scale (zero point, bit width) of one entry
-serves any arrangement; one with an entry per channel goes through the same function, spread over the value's shape.
+Each result element is an element of the input, so that the grid survives. A scale (zero point, bit
+width) of one entry serves any arrangement; one with an entry per channel goes through the same
+function, spread over the value's shape.
 """
 
 from __future__ import annotations
@@ -24,8 +26,13 @@ def spread(metadata: Tensor, shape: torch.Size) -> Tensor:
 
 
 def gather_up(metadata: Tensor) -> Tensor:
-    """The inverse of ``spread``: every dimension that repeats one entry in memory gets the length 1."""
-    for dim, (size, stride) in enumerate(zip(metadata.shape, metadata.stride())):
+    """The inverse of ``spread``: dimensions that repeat one entry in memory get the length 1.
+
+    No entries at all, which leave no element to describe, become a single 1.
+    """
+    if metadata.numel() == 0:
+        return torch.ones((), dtype=metadata.dtype, device=metadata.device)
+    for dim, (size, stride) in enumerate(zip(metadata.shape, metadata.stride(), strict=True)):
         if stride == 0 and size > 1:
             metadata = metadata.narrow(dim, 0, 1)
     return metadata
@@ -40,8 +47,8 @@ def move(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Apply ``func``, which moves the elements of its first argument, to value and metadata.
 
     Returns:
-        A quantized tensor, or a tuple of them where ``func`` gives several tensors; None where the first argument is not
-        quantized.
+        A quantized tensor, or a tuple of them where ``func`` gives several tensors; None where the
+        first argument is not quantized.
     """
     args, kwargs = plain_but_first(args, kwargs)
     x, args = (args[0], args[1:]) if args else (kwargs.pop("input"), ())
@@ -78,14 +85,14 @@ def _part(moved: Any, value: Tensor, index: int | None = None) -> Any:
 
 
 def view(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
-    """``Tensor.view`` with a shape; the other meaning, the same bytes as another type, loses the grid."""
+    """``Tensor.view`` with a shape; the same bytes as another type have no grid."""
     if "dtype" in kwargs or (args and isinstance(args[0], torch.dtype)):
         return None
     return move(func, x, *args, **kwargs)
 
 
 def keep(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Functions that change where the value lies in memory but neither its entries nor their order."""
+    """Functions that change where a value lies in memory, not its entries or their order."""
     return x.set(value=func(x.value, *args, **kwargs)) if isinstance(x, Quantized) else None
 
 
@@ -97,7 +104,7 @@ def detach(input: Any) -> Any:
 
 
 def convert(x: Any, *args: Any, **kwargs: Any) -> Any:
-    """``Tensor.to``: metadata follows the device, and the dtype where that changes to another floating-point type."""
+    """``Tensor.to`` of value and metadata; a type that is not floating point loses the grid."""
     if not isinstance(x, Quantized):
         return None
     value = x.value.to(*plain(args), **plain(kwargs))
@@ -112,14 +119,14 @@ def convert(x: Any, *args: Any, **kwargs: Any) -> Any:
     return x.set(value=value, **converted)
 
 
-def requires_grad_(x: Any, requires_grad: bool = True) -> Any:
-    """``Tensor.requires_grad_`` of the value; returns ``x``."""
-    x.value.requires_grad_(requires_grad)
+def keep_in_place(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Functions that change a value in place, but none of its entries; returns ``x``."""
+    func(x.value, *args, **kwargs)
     return x
 
 
 def varies_along(metadata: Tensor, ndim: int, dims: Iterable[int]) -> bool:
-    """Whether ``metadata``, broadcast to ``ndim`` dimensions, has more than one entry along one of ``dims``."""
+    """Whether ``metadata``, seen with ``ndim`` dimensions, has several entries along ``dims``."""
     missing = ndim - metadata.dim()
     return any(dim >= missing and metadata.shape[dim - missing] != 1 for dim in dims)
 
@@ -131,9 +138,12 @@ def varies(x: Any, dims: Iterable[int]) -> bool:
 
 
 # spread metadata repeats its entries in memory and can often not be viewed otherwise
-METADATA_FUNCTION = {Tensor.view: Tensor.reshape, Tensor.view_as: Tensor.reshape_as}
+METADATA_FUNCTION: dict[Any, Callable[..., Any]] = {
+    Tensor.view: Tensor.reshape,
+    Tensor.view_as: Tensor.reshape_as,
+}
 
-MOVES = [
+MOVES: list[Any] = [
     *(torch.flatten, torch.ravel, torch.reshape, torch.squeeze, torch.unflatten, torch.unsqueeze),
     *(torch.movedim, torch.moveaxis, torch.permute, torch.swapaxes, torch.swapdims, torch.t),
     *(torch.transpose, torch.flip, torch.fliplr, torch.flipud, torch.roll, torch.rot90),
@@ -156,4 +166,5 @@ HANDLERS[Tensor.contiguous] = partial(keep, Tensor.contiguous)
 HANDLERS[Tensor.view] = partial(view, Tensor.view)
 HANDLERS[torch.detach] = HANDLERS[Tensor.detach] = detach
 HANDLERS[Tensor.to] = convert
-HANDLERS[Tensor.requires_grad_] = requires_grad_
+KEEPS_IN_PLACE: list[Any] = [Tensor.requires_grad_, Tensor.detach_, Tensor.share_memory_]
+HANDLERS.update({func: partial(keep_in_place, func) for func in KEEPS_IN_PLACE})

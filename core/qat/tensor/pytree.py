@@ -1,4 +1,5 @@
-"""``QuantTensor`` as a node of torch's trees, so that compiled and exported functions take and return it."""
+"""``QuantTensor`` as a node of torch's trees, so that compiled and exported functions take and
+return it."""
 
 from __future__ import annotations
 
@@ -21,11 +22,11 @@ def flatten(x: QuantTensor) -> tuple[list[Any], Context]:
 def flatten_with_keys(x: QuantTensor) -> tuple[list[tuple[Any, Any]], Context]:
     """As ``flatten``, with the name of each tensor."""
     leaves, context = flatten(x)
-    return [(GetAttrKey(name), leaf) for name, leaf in zip(LEAVES, leaves)], context
+    return [(GetAttrKey(name), leaf) for name, leaf in zip(LEAVES, leaves, strict=True)], context
 
 
 def unflatten(leaves: Iterable[Any], context: Context) -> QuantTensor:
-    """The inverse; the leaves may be anything, as trees of shapes or names are built with it too."""
+    """The inverse; leaves may be anything, as trees of shapes or names are built with it too."""
     x = QuantTensor.__new__(QuantTensor)
     x.value, x.scale, x.zero_point, x.bit_width = leaves
     x.signed, x.training = context

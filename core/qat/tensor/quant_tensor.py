@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import Quantized, apply, plain
+from .dispatch import apply, plain
+from .fields import as_flag, as_metadata, flag_tensor, integer_dtype
 from .grid import bounds, integers, is_on_grid
+from .operators import Operators
 
 # the class has methods of these names, which hide the types inside its body
 Int = builtins.int
@@ -21,28 +23,33 @@ AFFINE_FIELDS = ("scale", "zero_point", "bit_width", "signed")
 FIELDS = ("value", *AFFINE_FIELDS, "training")
 
 
-class QuantTensor(Quantized):
+class QuantTensor(Operators):
     """A tensor with its integer grid: ``value = (q - zero_point) * scale``, ``qmin <= q <= qmax``.
 
-    It is passed where a tensor would be. Functions of torch that keep values on a grid (they move elements, or add or
-    multiply integers) give another ``QuantTensor``; every other one gives the plain tensor that it computes from
-    ``value``. A method or attribute of ``torch.Tensor`` that is not listed here does the same.
+    It is passed where a tensor would be. Functions of torch that keep values on a grid (they move
+    elements, or add or multiply integers) give another ``QuantTensor``; every other one gives the
+    plain tensor that it computes from ``value``. A method or attribute of ``torch.Tensor`` that is
+    not listed here does the same.
 
     Args:
         value: floating point, any shape: the dequantized reals.
         scale: float, > 0, broadcastable to ``value``: real width of one step.
         zero_point: integer-valued float, broadcastable to ``value``: the integer that 0.0 maps to.
-        bit_width: float, >= 1, broadcastable to ``value``: a signed grid goes from ``-2**(b-1)`` to ``2**(b-1) - 1``, an
-            unsigned one from 0 to ``2**b - 1``, and a signed one of one bit is -1 and +1.
-        signed: whether the integers have a sign; a bool, or a tensor holding one.
-        training: whether the quantizer was training; a bool, or a tensor holding one.
+        bit_width: float, >= 1, broadcastable to ``value``: a signed grid goes from ``-2**(b-1)`` to
+            ``2**(b-1) - 1``, an unsigned one from 0 to ``2**b - 1``, and a signed one of one bit is
+            -1 and +1.
+        signed: whether the integers have a sign; a bool, or a tensor holding one, which is read at
+            once (code that is compiled gives a bool).
+        training: whether the quantizer was training; as ``signed``.
 
-        Each but ``value`` may be None, which says that it is not known. Plain numbers become 0-dimensional tensors of the
-        dtype and device of ``value`` (float32, where a half type cannot hold the integer).
+        Each but ``value`` may be None, which says that it is not known. Plain numbers become
+        0-dimensional tensors of the dtype and device of ``value`` (float32, where a half type
+        cannot hold the integer).
     Raises:
         TypeError: an argument is of another kind.
         ValueError: a scale, zero point or bit width does not broadcast to ``value``.
-    Gradient: flows through ``value``, and through ``scale`` and ``bit_width`` where they are learned.
+    Gradient: flows through ``value``, and through ``scale`` and ``bit_width`` where they are
+    learned.
     Source: Jacob et al. 2018, arXiv:1712.05877, eq. 1.
     """
 
@@ -58,32 +65,35 @@ class QuantTensor(Quantized):
         if not isinstance(value, Tensor):
             raise TypeError(f"value must be a torch.Tensor, not {type(value).__name__}.")
         self.value = value
-        self.scale = _metadata("scale", scale, value)
-        self.zero_point = _metadata("zero_point", zero_point, value)
-        self.bit_width = _metadata("bit_width", bit_width, value)
-        self.signed = _flag("signed", signed)
-        self.training = _flag("training", training)
+        self.scale = as_metadata("scale", scale, value)
+        self.zero_point = as_metadata("zero_point", zero_point, value)
+        self.bit_width = as_metadata("bit_width", bit_width, value)
+        self.signed = as_flag("signed", signed)
+        self.training = as_flag("training", training)
 
     # the grid
 
     @property
     def signed_t(self) -> Tensor | None:
         """``signed`` as a 0-dimensional bool tensor, or None where it is not known."""
-        return _flag_tensor(self.signed, self.value)
+        return flag_tensor(self.signed, self.value)
 
     @property
     def training_t(self) -> Tensor | None:
         """``training`` as a 0-dimensional bool tensor, or None where it is not known."""
-        return _flag_tensor(self.training, self.value)
+        return flag_tensor(self.training, self.value)
 
     @property
     def missing(self) -> list[str]:
-        """Names of the fields without which there is no grid: of scale, zero point, bit width and sign, those None."""
+        """Names of those fields that are None and without which there is no grid."""
         return [name for name in AFFINE_FIELDS if getattr(self, name) is None]
 
     @property
     def is_valid(self) -> bool:
-        """Whether all metadata is there and every value is on the grid, to the precision of its dtype; never raises."""
+        """Whether nothing is missing and every value is on the grid, to the precision of its dtype.
+
+        Never raises. Reads the values: not for code that is compiled.
+        """
         if self.missing or not self.value.dtype.is_floating_point:
             return False
         return is_on_grid(self.value, self.scale, self.zero_point, self.bit_width, self.signed)
@@ -92,24 +102,27 @@ class QuantTensor(Quantized):
         """The integers on the grid: ``q = clamp(round(value / scale + zero_point), qmin, qmax)``.
 
         Returns:
-            The shape of ``value``; int8 or uint8 up to 8 bits, int32 up to 32, else int64. While a graph is compiled or
-            exported, where neither widths nor values are known: int32, and nothing but missing metadata is refused.
+            The shape of ``value``; int8 or uint8 up to 8 bits, int32 up to 32, else int64. While a
+            graph is compiled or exported, where neither widths nor values are known: int32, and
+            nothing but missing metadata is refused.
         Raises:
             ValueError: metadata is missing, or the values are not on the grid.
         Gradient: none.
         """
         if self.missing:
             raise ValueError(
-                f"the integers of a QuantTensor are undefined without {', '.join(self.missing)}: give the quantizer "
-                f"that made it these attributes, or set them with .set({self.missing[0]}=...)."
+                f"the integers of a QuantTensor are undefined without {', '.join(self.missing)}: "
+                "give the quantizer that made it these attributes, or set them with "
+                f".set({self.missing[0]}=...)."
             )
         compiling = torch.compiler.is_compiling()
         if not compiling and not self.is_valid:
             raise ValueError(
-                f"the values are not on the grid that scale, zero_point, bit_width ({self.bit_width.tolist()}) and "
-                f"signed ({self.signed}) describe: quantize again, or use .value."
+                "the values are not on the grid of scale, zero_point, bit_width "
+                f"{self.bit_width.tolist()} and signed {self.signed}: quantize again, "
+                "or use .value."
             )
-        dtype = torch.int32 if compiling else _integer_dtype(self.bit_width, self.signed)
+        dtype = torch.int32 if compiling else integer_dtype(self.bit_width, self.signed)
         low, high = bounds(self.bit_width, self.signed)
         q = integers(self.value.detach(), self.scale.detach(), self.zero_point.detach()).round()
         return torch.minimum(torch.maximum(q, low.detach()), high.detach()).to(dtype)
@@ -172,7 +185,7 @@ class QuantTensor(Quantized):
     @property
     def T(self) -> QuantTensor:
         """The dimensions in reverse order."""
-        return self.permute(*range(self.ndim - 1, -1, -1))
+        return self.permute([self.ndim - 1 - dim for dim in range(self.ndim)])
 
     @property
     def mT(self) -> QuantTensor:
@@ -194,6 +207,9 @@ class QuantTensor(Quantized):
     def __len__(self) -> Int:
         return len(self.value)
 
+    def __contains__(self, item: Any) -> bool:
+        return plain(item) in self.value
+
     def __bool__(self) -> bool:
         return bool(self.value)
 
@@ -209,7 +225,8 @@ class QuantTensor(Quantized):
     # dtype and device
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """As ``torch.Tensor.to``, for value and metadata; a type that is not floating point gives a plain tensor."""
+        """As ``torch.Tensor.to``, for value and metadata; a type that is not floating point gives a
+        plain tensor."""
         return apply(torch.Tensor.to, (self, *args), kwargs)
 
     def half(self) -> QuantTensor:
@@ -271,79 +288,6 @@ class QuantTensor(Quantized):
     def __iter__(self) -> Iterator[QuantTensor]:
         return iter(apply(torch.unbind, (self, 0), {}))
 
-    # arithmetic
-
-    def __neg__(self) -> Any:
-        return apply(torch.neg, (self,), {})
-
-    def __pos__(self) -> QuantTensor:
-        return self
-
-    def __abs__(self) -> Any:
-        return apply(torch.abs, (self,), {})
-
-    def __add__(self, other: Any) -> Any:
-        return apply(torch.add, (self, other), {})
-
-    def __radd__(self, other: Any) -> Any:
-        return apply(torch.add, (self, other), {})
-
-    def __sub__(self, other: Any) -> Any:
-        return apply(torch.sub, (self, other), {})
-
-    def __rsub__(self, other: Any) -> Any:
-        return apply(torch.rsub, (self, other), {})
-
-    def __mul__(self, other: Any) -> Any:
-        return apply(torch.mul, (self, other), {})
-
-    def __rmul__(self, other: Any) -> Any:
-        return apply(torch.mul, (self, other), {})
-
-    def __truediv__(self, other: Any) -> Any:
-        return apply(torch.div, (self, other), {})
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return plain(other) / self.value
-
-    def __floordiv__(self, other: Any) -> Tensor:
-        return self.value // plain(other)
-
-    def __mod__(self, other: Any) -> Tensor:
-        return self.value % plain(other)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return self.value ** plain(other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return plain(other) ** self.value
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return self.value @ plain(other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return plain(other) @ self.value
-
-    def __lt__(self, other: Any) -> Any:
-        return self.value < plain(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.value <= plain(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.value > plain(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.value >= plain(other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self.value == plain(other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self.value != plain(other)
-
-    __hash__ = object.__hash__  # == compares elements, as it does for tensors
-
     # everything else
 
     @classmethod
@@ -367,44 +311,3 @@ class QuantTensor(Quantized):
 
 def _call_method(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return apply(method, args, kwargs)
-
-
-def _metadata(name: str, x: Any, value: Tensor) -> Any:
-    if x is None:
-        return None
-    if isinstance(x, (Int, Float)):
-        return torch.full((), x, dtype=_number_dtype(x, value.dtype), device=value.device)
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, a number or None, not {type(x).__name__}.")
-    if x.numel() != 1 and torch.broadcast_shapes(x.shape, value.shape) != value.shape:
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}, which does not broadcast to the shape {tuple(value.shape)} of the "
-            "value: give a per-channel scale one entry per channel and 1 in every other dimension."
-        )
-    return x
-
-
-def _number_dtype(x: float, dtype: torch.dtype) -> torch.dtype:
-    if not dtype.is_floating_point:
-        return torch.get_default_dtype()
-    exact_up_to = 2 / torch.finfo(dtype).eps
-    return torch.float32 if abs(x) > exact_up_to and dtype.itemsize < 4 else dtype
-
-
-def _flag(name: str, x: Any) -> bool | None:
-    if x is None or isinstance(x, bool):
-        return x
-    if isinstance(x, Tensor) and x.numel() == 1:
-        return bool(x)
-    raise TypeError(f"{name} must be True, False, None or a tensor holding one bool, not {x!r}.")
-
-
-def _flag_tensor(flag: bool | None, value: Tensor) -> Tensor | None:
-    return None if flag is None else torch.full((), flag, dtype=torch.bool, device=value.device)
-
-
-def _integer_dtype(bit_width: Tensor, signed: bool) -> torch.dtype:
-    bits = float(bit_width.max()) if bit_width.numel() else 8.0
-    if bits <= 8:
-        return torch.int8 if signed else torch.uint8
-    return torch.int32 if bits + (not signed) <= 32 else torch.int64

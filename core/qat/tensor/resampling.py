@@ -1,6 +1,8 @@
-"""Functions that look at neighbourhoods in the last dimensions: max and average pooling, nearest interpolation.
+"""Functions that look at neighbourhoods in the last dimensions: max and average pooling, nearest
+interpolation.
 
-Where the grid itself differs along those dimensions, neighbours have no common grid, and the result is a plain tensor.
+Where the grid itself differs along those dimensions, neighbours have no common grid, and the result
+is a plain tensor.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from .moving import varies
 
 
 def max_pool(func: Callable[..., Any], spatial: int, input: Any, *args: Any, **kwargs: Any) -> Any:
-    """The largest of each window, on the grid of the input; with the plain indices where they are asked for."""
+    """The largest of each window, on the grid of the input; with plain indices where asked for."""
     if not isinstance(input, Quantized) or varies(input, _last(spatial, input)):
         return None
     pooled = func(input.value, *args, **kwargs)
@@ -49,9 +51,10 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """``q`` the sum of each window's ``k`` integers, zero point ``k * z``, scale ``scale / k``, and the bits of the sum.
+    """``q`` the sum of each window's ``k`` integers, ``z = k * z``, ``scale / k``, enough bits.
 
-    Only where every window sums and divides by the same number: no window may hang over the edge, and padding is counted.
+    Only where every window sums and divides by the same number: no window may hang over the edge,
+    and padding is counted.
     """
     if not has_grid(input) or varies(input, _last(2, input)):
         return None
@@ -59,8 +62,8 @@ def avg_pool2d(
     padded = any(amount != 0 for amount in pads)
     if padded and not count_include_pad:
         return None
-    lengths = [n + 2 * p - k for n, p, k in zip(input.value.shape[-2:], pads, kernel)]
-    if ceil_mode and any(length % step for length, step in zip(lengths, steps)):
+    lengths = [n + 2 * p - k for n, p, k in zip(input.value.shape[-2:], pads, kernel, strict=True)]
+    if ceil_mode and any(length % step for length, step in zip(lengths, steps, strict=True)):
         return None
     count = kernel[0] * kernel[1]
     divisor = divisor_override or count

@@ -6,7 +6,7 @@ finished quantizer skip the work, and may stay on too long without changing a re
 cannot flip it). A model that saw no data has a scale of 1.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -178,29 +178,33 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
 
 #: Training calls that no run reaches: collect for as long as the caller wishes.
 _WITHOUT_END = 2**62
+_SETTINGS = ("collect_stats_steps", "true_average", "collecting")
 
 
 def collects_statistics(module: nn.Module) -> bool:
-    """Whether ``module`` (scripted or not) is a scaling that learns from statistics."""
-    return hasattr(module, "collect_stats_steps") and hasattr(module, "counter")
+    """Whether ``module``, scripted or not, is a scaling that keeps a running average."""
+    return hasattr(module, "true_average") and hasattr(module, "counter")
 
 
-def start_collecting(module: nn.Module) -> tuple[int, bool, bool]:
-    """Forget what was collected and average truly until ``finish_collecting``; returns its argument."""
-    before = (module.collect_stats_steps, module.true_average, module.collecting)
-    module.collect_stats_steps = _WITHOUT_END  # type: ignore[assignment]
-    module.true_average = True  # type: ignore[assignment]
-    module.collecting = True  # type: ignore[assignment]
-    module.counter.zero_()  # type: ignore[operator, union-attr]
-    return before  # type: ignore[return-value]
+def start_collecting(module: Any) -> Dict[str, Any]:
+    """Forget what was collected and average truly until :func:`finish_collecting`.
+
+    Returns:
+        The settings to hand to ``finish_collecting``.
+    """
+    before = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
+    module.true_average = True
+    module.collecting = True
+    if "collect_stats_steps" in before:
+        module.collect_stats_steps = _WITHOUT_END
+    module.counter.zero_()
+    return before
 
 
-def finish_collecting(module: nn.Module, before: tuple[int, bool, bool]) -> None:
-    """Put the settings back; with anything seen, the statistics phase is over."""
-    steps, true_average, collecting = before
-    module.collect_stats_steps = steps  # type: ignore[assignment]
-    module.true_average = true_average  # type: ignore[assignment]
-    seen = int(module.counter) > 0  # type: ignore[arg-type]
-    module.collecting = collecting and not seen  # type: ignore[assignment]
-    if seen:
-        module.counter.fill_(steps)  # type: ignore[operator, union-attr]
+def finish_collecting(module: Any, before: Dict[str, Any]) -> None:
+    """Put the settings back; where anything was seen, the statistics phase is over."""
+    for name, setting in before.items():
+        setattr(module, name, setting)
+    if int(module.counter) > 0 and "collect_stats_steps" in before:
+        module.counter.fill_(module.collect_stats_steps)
+        module.collecting = False

@@ -1,0 +1,77 @@
+"""Building the quantized module for one place from what the rules chose for it."""
+
+from typing import Any
+
+from torch import nn
+
+from qat.inject import DependencyError
+from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity, QuantReLU
+from qat.nn.activation import QuantActivation
+from qat.nn.weight_layer import QuantWeightLayer
+
+from .functions import RELU, WEIGHT_LAYERS, Activation
+from .quantizer import injector_for
+from .rules import Decision, QuantizerChoice, Role
+from .sites import weight_layer_class
+
+
+def build_weight_layer(
+    name: str, layer: nn.Module, decision: Decision, input_on_grid: bool
+) -> QuantWeightLayer:
+    """The quantized layer in place of ``layer``, with the same parameters.
+
+    An input quantizer is left out where the input lies on a grid already.
+    """
+    float_class: Any = weight_layer_class(layer)
+    roles = [Role.WEIGHT, Role.OUTPUT]
+    if layer.bias is not None:
+        roles.append(Role.BIAS)
+    if not input_on_grid:
+        roles.append(Role.INPUT)
+    quantizers: dict[str, Any] = {"weight_quant": None}
+    for role in roles:
+        choice = decision.choice(role)
+        if choice is not None:
+            quantizers[f"{role.value}_quant"] = _injector(name, role, choice)
+    return _built(name, lambda: WEIGHT_LAYERS[float_class].from_float(layer, **quantizers))
+
+
+def build_activation(
+    name: str, activation: Activation, module: nn.Module, decision: Decision
+) -> nn.Module:
+    """The module in place of an activation function; ``module`` computes it in float."""
+    choice = decision.choice(Role.ACTIVATION)
+    function = decision.activation_function if activation.relu_like else "keep"
+    signed = activation.signed if function == "keep" else True
+    if choice is None:
+        return {"keep": module, "identity": nn.Identity(), "hardtanh": nn.Hardtanh()}[function]
+    injector: Any = _injector(name, Role.ACTIVATION, choice)
+    if signed and "signed" not in choice.overrides and injector.signed is False:
+        injector = injector.let(signed=True)
+    if function == "identity":
+        return _built(name, lambda: QuantIdentity(injector))
+    if function == "hardtanh":
+        return _built(name, lambda: QuantHardTanh(injector))
+    if activation is RELU:
+        return _built(name, lambda: QuantReLU(injector))
+    return _built(name, lambda: QuantActivation(module, injector))
+
+
+def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
+    """The module in place of an addition, with its operands quantized on one grid."""
+    injector = _injector(name, Role.ADD, choice)
+    return _built(name, lambda: QuantEltwiseAdd(input_quant=injector))
+
+
+def _injector(name: str, role: Role, choice: QuantizerChoice) -> Any:
+    try:
+        return injector_for(choice, role)
+    except ValueError as error:
+        raise ValueError(f"{role.value} of layer {name!r}: {error}") from error
+
+
+def _built(name: str, build: Any) -> Any:
+    try:
+        return build()
+    except (ValueError, TypeError, DependencyError) as error:
+        raise ValueError(f"layer {name!r}: {error}") from error

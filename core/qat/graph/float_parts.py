@@ -1,0 +1,60 @@
+"""What a converted model still computes in float, in words."""
+
+from collections import Counter
+
+from torch import fx, nn
+
+from qat.nn.activation import QuantActivation
+from qat.nn.eltwise import QuantEltwiseAdd
+from qat.nn.weight_layer import QuantWeightLayer
+
+from .functions import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
+from .sites import activation_of, is_activation_tensor, is_add, weight_layer_class
+from .trace import scope_of
+
+_QUANTIZED = (QuantWeightLayer, QuantActivation, QuantEltwiseAdd)
+_BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def float_notes(model: fx.GraphModule) -> list[str]:
+    """One note per kind of operation in float that has no row of its own in the table."""
+    norms = 0
+    others: dict[str, list[str]] = {}
+    for node in model.graph.nodes:
+        if not is_activation_tensor(node) or node.op in ("placeholder", "output"):
+            continue
+        module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, _BATCH_NORM):
+            norms += 1
+        elif not _has_row_or_keeps_grid(node, module):
+            kind = type(module).__name__ if module is not None else _function_name(node)
+            where = str(node.target) if module is not None else scope_of(node).rstrip(".")
+            others.setdefault(kind, []).append(where or "the model itself")
+    notes = [f"in float: {kind} in {_places(where)}" for kind, where in others.items()]
+    if norms:
+        notes.append(f"in float: {norms} batch norms, each a scale and shift behind a layer")
+    return notes
+
+
+def _has_row_or_keeps_grid(node: fx.Node, module: nn.Module | None) -> bool:
+    if module is not None:
+        known = isinstance(module, (*_QUANTIZED, *GRID_KEEPING_MODULES))
+        return (
+            known
+            or weight_layer_class(module) is not None
+            or activation_of(node, module) is not None
+        )
+    if is_add(node):
+        return True
+    if node.op == "call_method":
+        return node.target in GRID_KEEPING_METHODS
+    return node.target in GRID_KEEPING_FUNCTIONS
+
+
+def _function_name(node: fx.Node) -> str:
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _places(names: list[str]) -> str:
+    counted = [name if n == 1 else f"{name} ({n} times)" for name, n in Counter(names).items()]
+    return ", ".join(counted) if len(counted) <= 6 else f"{', '.join(counted[:5])}, ..."

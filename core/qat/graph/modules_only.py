@@ -1,0 +1,136 @@
+"""The way for models that do not trace: replace modules, and say which functions stay in float."""
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .bias_scale import pass_scales_to_biases
+from .build import build_activation, build_weight_layer
+from .functions import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES, ADD_FUNCTIONS
+from .report import LayerReport, Quantized, describe, weight_row
+from .rules import Role, Rule, Site, decide
+from .sites import WEIGHT_ROLES, Place, mark_ends, weight_layer_class
+
+_POOLS = tuple(
+    getattr(nn.functional, f"{kind}{d}d")
+    for kind in ("avg_pool", "adaptive_avg_pool")
+    for d in (1, 2, 3)
+)
+_WATCHED: dict[Any, str] = {
+    **{function: activation.name for function, activation in ACTIVATION_FUNCTIONS.items()},
+    **{function: "add" for function in ADD_FUNCTIONS},
+    Tensor.add: "add",
+    Tensor.add_: "add",
+    Tensor.__add__: "add",
+    Tensor.__iadd__: "add",
+    Tensor.relu: "ReLU",
+    Tensor.relu_: "ReLU",
+    torch.cat: "cat",
+    torch.mul: "mul",
+    Tensor.mul: "mul",
+    torch.matmul: "matmul",
+    Tensor.matmul: "matmul",
+    nn.functional.linear: "linear",
+    nn.functional.conv2d: "conv2d",
+    **{pool: pool.__name__ for pool in _POOLS},
+}
+
+
+def quantize_modules(
+    model: nn.Module, rules: Sequence[Rule], example_input: Tensor, reason: str
+) -> Quantized:
+    """Convert module by module; ``reason`` is why the model does not trace."""
+    converted = copy.deepcopy(model)
+    places = _find_modules(converted)
+    decisions = decide(rules, [place.site for place in places])
+    rows: list[LayerReport] = []
+    for place in places:
+        name, module, decision = place.site.name, place.module, decisions[place.site.name]
+        assert module is not None
+        if place.activation is not None:
+            replacement = build_activation(name, place.activation, module, decision)
+            converted.set_submodule(name, replacement)
+            act = getattr(replacement, "act_quant", None)
+            shown = describe(act) if act is not None else "float"
+            rows.append(LayerReport(name, type(replacement).__name__, "-", "-", shown))
+            continue
+        quantized = build_weight_layer(name, module, decision, input_on_grid=False)
+        if quantized.has_quantizers():
+            converted.set_submodule(name, quantized)
+            rows.append(weight_row(name, type(quantized).__name__, quantized.proxies(), ""))
+        else:
+            rows.append(LayerReport(name, place.site.module_type, "float", "-", "-"))
+    pass_scales_to_biases(converted)
+    notes = [f"the model does not trace ({reason}): only its modules are quantized"]
+    stays = _functions_in_forward(model, example_input)
+    if stays:
+        notes.append(f"in float, as functions in forward: {stays}")
+    return Quantized(converted, rows, notes)
+
+
+def _find_modules(model: nn.Module) -> list[Place]:
+    weights: list[Place] = []
+    places: list[Place] = []
+    for name, module in model.named_modules():
+        activation = ACTIVATION_MODULES.get(type(module))
+        if name and weight_layer_class(module) is not None:
+            place = Place(Site(name, type(module).__name__, WEIGHT_ROLES), [], module=module)
+            weights.append(place)
+            places.append(place)
+        elif name and activation is not None:
+            site = Site(name, activation.name, frozenset({Role.ACTIVATION}))
+            places.append(Place(site, [], activation, module))
+    mark_ends(weights)
+    return places
+
+
+class _Watch(TorchFunctionMode):
+    """Counts the functions called outside of torch's own modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+        self.depth = 0
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = _WATCHED.get(func)
+        if name is not None and self.depth == 0:
+            self.seen[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _functions_in_forward(model: nn.Module, example_input: Tensor) -> str:
+    watch = _Watch()
+
+    def enter(*_: Any) -> None:
+        watch.depth += 1
+
+    def leave(*_: Any) -> None:
+        watch.depth -= 1
+
+    own = [m for m in model.modules() if type(m).__module__.startswith("torch.nn")]
+    hooks = [m.register_forward_pre_hook(enter) for m in own if not _is_container(m)]
+    hooks += [m.register_forward_hook(leave) for m in own if not _is_container(m)]
+    was_training = model.training
+    try:
+        model.eval()
+        with torch.no_grad(), watch:
+            model(example_input)
+    except Exception as error:  # the user's own forward: report, the engine will meet it again
+        return f"unknown, since forward raises {type(error).__name__}: {error}"
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(was_training)
+    return ", ".join(f"{name} ({count} calls)" for name, count in watch.seen.items())
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)

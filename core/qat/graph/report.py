@@ -1,0 +1,67 @@
+"""What a conversion did: one row per layer, and what stayed in float."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from qat.proxy import QuantProxy
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One row of the table of what is quantized how.
+
+    Args:
+        name: dotted name of the module in the converted model.
+        kind: class of the module, or name of the function.
+        weight, input, activation: bits and quantizer, ``"float"``, or ``"-"`` where there is none.
+        note: what else is to be known of the row.
+    """
+
+    name: str
+    kind: str
+    weight: str
+    input: str
+    activation: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A converted model with the account of its conversion.
+
+    Args:
+        model: the converted model; shares its parameters with the float one.
+        layers: one row per place that a quantizer can have, in the order of execution.
+        notes: what stays in float, or why the model does not trace.
+    """
+
+    model: nn.Module
+    layers: list[LayerReport]
+    notes: list[str]
+
+
+def describe(proxy: QuantProxy) -> str:
+    """``"4 bit Int8WeightPerChannelFloatMSE"``, or ``"float"`` without a quantizer."""
+    if not proxy.is_quant_enabled or proxy.injector is None:
+        return "float"
+    bits: object = getattr(proxy.quant_injector, "bit_width", "?")
+    return f"{bits} bit {proxy.injector.__name__}"
+
+
+def weight_row(name: str, kind: str, proxies: Mapping[str, QuantProxy], note: str) -> LayerReport:
+    """The row of a layer with a weight."""
+    bias = proxies["bias"]
+    notes = [note] if note else []
+    if bias.is_quant_enabled:
+        notes.append(f"bias {describe(bias)}")
+    output = proxies["output"]
+    return LayerReport(
+        name,
+        kind,
+        describe(proxies["weight"]),
+        describe(proxies["input"]) if proxies["input"].is_quant_enabled else "-",
+        describe(output) if output.is_quant_enabled else "-",
+        ", ".join(notes),
+    )

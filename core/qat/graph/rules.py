@@ -1,0 +1,187 @@
+"""Rules that say which quantizer goes where, and what they choose for one place in a model."""
+
+import difflib
+import fnmatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+
+class Role(Enum):
+    """What a quantizer is for."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+    INPUT = "input"
+    OUTPUT = "output"
+    ACTIVATION = "activation"
+    ADD = "add"
+
+
+@dataclass(frozen=True)
+class QuantizerChoice:
+    """A ready-made quantizer by name with attributes that replace its own.
+
+    Without a name: the one chosen by an earlier rule, with these attributes replaced.
+    """
+
+    quantizer: str | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LayerMatch:
+    """Which places a rule speaks of; every condition given must hold, none matches everything.
+
+    Args:
+        module_type: name of the float module's class (``"Conv2d"``), or of a function (``"add"``).
+        name: dotted name of the module, with ``*`` and ``?`` as in file names.
+        position: ``"first"`` or ``"last"`` layer with a weight, in the order of execution.
+    """
+
+    module_type: str | None = None
+    name: str | None = None
+    position: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.position not in (None, "first", "last"):
+            raise ValueError(f"position is {self.position!r}; choose 'first' or 'last'.")
+
+    def __str__(self) -> str:
+        given = {"type": self.module_type, "name": self.name, "position": self.position}
+        return ", ".join(f"{key} {item!r}" for key, item in given.items() if item is not None)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Quantizers for the places that ``match``; a later rule wins over an earlier one.
+
+    Args:
+        label: how messages call the rule.
+        match: the places it speaks of.
+        choices: quantizer per role; None leaves that role in float, an absent one as it was.
+        activation_function: ``"keep"``, or what ReLU-like functions become: ``"identity"`` or
+            ``"hardtanh"``. None leaves it as it was.
+        optional: whether it is fine that nothing matches.
+    """
+
+    label: str
+    match: LayerMatch
+    choices: Mapping[Role, QuantizerChoice | None]
+    activation_function: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a model that a rule can speak of.
+
+    Args:
+        name: dotted name, of the module or made up from the module around a function call.
+        module_type: class of the module or name of the function.
+        roles: the roles that quantizers can have there.
+        is_first, is_last: whether it is the first or last layer with a weight.
+    """
+
+    name: str
+    module_type: str
+    roles: frozenset[Role]
+    is_first: bool = False
+    is_last: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the rules chose for one site."""
+
+    choices: Mapping[Role, QuantizerChoice | None]
+    activation_function: str
+
+    def choice(self, role: Role) -> QuantizerChoice | None:
+        return self.choices.get(role)
+
+
+class UnmatchedRuleError(ValueError):
+    """A rule speaks of no layer of the model."""
+
+
+def decide(rules: Sequence[Rule], sites: Sequence[Site]) -> dict[str, Decision]:
+    """The decision for each site, by its name.
+
+    Raises:
+        UnmatchedRuleError: a rule that is not optional matches no site in a role it names.
+        ValueError: a rule changes the quantizer of a role that has none.
+    """
+    decisions = {site.name: Decision({}, "keep") for site in sites}
+    for rule in rules:
+        matched = [site for site in sites if _matches(rule, site)]
+        if not matched and not rule.optional and _says_something(rule):
+            raise UnmatchedRuleError(_unmatched(rule, sites))
+        for site in matched:
+            decisions[site.name] = _apply(rule, site, decisions[site.name])
+    return decisions
+
+
+def _says_something(rule: Rule) -> bool:
+    chosen = any(choice is not None for choice in rule.choices.values())
+    return chosen or str(rule.match) != ""
+
+
+def _matches(rule: Rule, site: Site) -> bool:
+    match = rule.match
+    if match.module_type is not None and match.module_type != site.module_type:
+        return False
+    if match.name is not None and not fnmatch.fnmatchcase(site.name, match.name):
+        return False
+    if match.position is not None and not (
+        site.is_first if match.position == "first" else site.is_last
+    ):
+        return False
+    return _speaks_of(rule, site)
+
+
+def _speaks_of(rule: Rule, site: Site) -> bool:
+    relevant = set(rule.choices)
+    if rule.activation_function is not None:
+        relevant.add(Role.ACTIVATION)
+    return bool(relevant & site.roles)
+
+
+def _apply(rule: Rule, site: Site, decision: Decision) -> Decision:
+    choices = dict(decision.choices)
+    for role, choice in rule.choices.items():
+        if role in site.roles:
+            choices[role] = _merged(rule, site, role, choices.get(role), choice)
+    function = rule.activation_function or decision.activation_function
+    return Decision(choices, function)
+
+
+def _merged(
+    rule: Rule,
+    site: Site,
+    role: Role,
+    before: QuantizerChoice | None,
+    choice: QuantizerChoice | None,
+) -> QuantizerChoice | None:
+    if choice is None or choice.quantizer is not None:
+        return choice
+    if before is None:
+        raise ValueError(
+            f"{rule.label}.{role.value} changes {', '.join(choice.overrides)} of the {role.value} "
+            f"quantizer of {site.name!r}, which has none; name one with 'quantizer'."
+        )
+    return replace(before, overrides={**before.overrides, **choice.overrides})
+
+
+def _unmatched(rule: Rule, sites: Sequence[Site]) -> str:
+    sites = [site for site in sites if _speaks_of(rule, site)] or sites
+    names = [site.name for site in sites]
+    types = sorted({site.module_type for site in sites})
+    wanted = rule.match.name or rule.match.module_type or ""
+    near = difflib.get_close_matches(wanted, [*names, *types], n=3, cutoff=0.4)
+    shown = names if len(names) <= 12 else [*names[:6], "...", *names[-5:]]
+    roles = ", ".join(sorted(role.value for role in rule.choices))
+    text = f"{rule.label} ({rule.match or 'everything'}) matches no layer of the model"
+    text += f" that has {roles}" if roles else ""
+    text += f"; the nearest are {', '.join(near)}" if near else ""
+    return f"{text}. Layers: {', '.join(shown)}. Types: {', '.join(types)}."

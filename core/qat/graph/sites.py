@@ -1,0 +1,124 @@
+"""The places in a traced model where quantizers can go."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import fx, nn
+
+from .functions import (
+    ACTIVATION_FUNCTIONS,
+    ACTIVATION_METHODS,
+    ACTIVATION_MODULES,
+    ADD_FUNCTIONS,
+    ADD_METHODS,
+    WEIGHT_LAYERS,
+    Activation,
+)
+from .rules import Role, Site
+from .trace import scope_of, unique_name
+
+WEIGHT_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
+
+
+@dataclass
+class Place:
+    """A site with the graph nodes that compute there.
+
+    Args:
+        site: what rules see.
+        nodes: calls of one weight layer, or the one call of a function.
+        activation: the activation function, where it is one.
+        module: the float module, where there is one.
+    """
+
+    site: Site
+    nodes: list[fx.Node]
+    activation: Activation | None = None
+    module: nn.Module | None = None
+
+
+def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
+    """The float class that ``module`` computes as, if it is one that can be quantized."""
+    for float_class in WEIGHT_LAYERS:
+        if isinstance(module, float_class) and type(module).forward is float_class.forward:
+            return float_class
+    return None
+
+
+def find_places(traced: fx.GraphModule) -> list[Place]:
+    """All places in the order of execution; the first and last weight layer are marked."""
+    modules = dict(traced.named_modules())
+    weights: dict[str, Place] = {}
+    places: list[Place] = []
+    taken: set[str] = set()
+    for node in traced.graph.nodes:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if module is not None and weight_layer_class(module) is not None:
+            name = str(node.target)
+            if name in weights:
+                weights[name].nodes.append(node)
+                continue
+            site = Site(name, type(module).__name__, WEIGHT_ROLES)
+            weights[name] = Place(site, [node], module=module)
+            places.append(weights[name])
+            continue
+        activation = activation_of(node, module)
+        if activation is not None:
+            name = _free_name(traced, node, activation.name.lower(), taken)
+            site = Site(name, activation.name, frozenset({Role.ACTIVATION}))
+            places.append(Place(site, [node], activation, module))
+        elif is_add(node):
+            name = _free_name(traced, node, "add", taken)
+            places.append(Place(Site(name, "add", frozenset({Role.ADD})), [node]))
+    mark_ends(list(weights.values()))
+    return places
+
+
+def mark_ends(weights: list[Place]) -> None:
+    """Mark the first and the last of the weight layers, given in the order of execution."""
+    for index, place in enumerate(weights):
+        place.site = replace(
+            place.site, is_first=index == 0, is_last=index == len(weights) - 1
+        )
+
+
+def activation_of(node: fx.Node, module: nn.Module | None) -> Activation | None:
+    """The activation function that ``node`` computes, if it is one."""
+    if node.op == "call_module" and module is not None:
+        return ACTIVATION_MODULES.get(type(module))
+    if node.op == "call_function":
+        return ACTIVATION_FUNCTIONS.get(node.target)
+    if node.op == "call_method":
+        return ACTIVATION_METHODS.get(str(node.target))
+    return None
+
+
+def is_add(node: fx.Node) -> bool:
+    """Whether ``node`` adds two tensors of activations."""
+    adds = (node.op == "call_function" and node.target in ADD_FUNCTIONS) or (
+        node.op == "call_method" and node.target in ADD_METHODS
+    )
+    if not adds or len(node.args) != 2 or node.kwargs:
+        return False
+    return all(isinstance(arg, fx.Node) and is_activation_tensor(arg) for arg in node.args)
+
+
+def is_activation_tensor(node: fx.Node) -> bool:
+    """Whether the node's value is one floating point tensor computed from the input."""
+    meta: Any = node.meta.get("tensor_meta")
+    dtype = getattr(meta, "dtype", None)
+    return node.op != "get_attr" and dtype is not None and dtype.is_floating_point
+
+
+def _free_name(traced: fx.GraphModule, node: fx.Node, function: str, taken: set[str]) -> str:
+    """The module's own name at its first call; else one made up from the module around the call."""
+    if node.op == "call_module" and str(node.target) not in taken:
+        taken.add(str(node.target))
+        return str(node.target)
+    wanted = str(node.target) if node.op == "call_module" else f"{scope_of(node)}{function}"
+    candidate, number = unique_name(traced, wanted), 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{wanted}_{number}"
+    taken.add(candidate)
+    return candidate

@@ -1,0 +1,121 @@
+"""Tracing a float model with ``torch.fx``, so that functions in its ``forward`` can be replaced."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn import functional as F
+
+_DROPOUT = {
+    F.dropout: nn.Dropout,
+    F.dropout1d: nn.Dropout1d,
+    F.dropout2d: nn.Dropout2d,
+    F.dropout3d: nn.Dropout3d,
+}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced model.
+
+    Args:
+        graph_module: the model as a graph; shares parameters with the original.
+        notes: what a user should know of the trace.
+    """
+
+    graph_module: fx.GraphModule
+    notes: list[str]
+
+
+class TraceFailure(Exception):
+    """The model does not trace; the text says why."""
+
+
+def trace(model: nn.Module, example_input: Tensor) -> Trace:
+    """Trace ``model`` as it is in evaluation, with the shapes that ``example_input`` gives.
+
+    Raises:
+        TraceFailure: the model's Python code depends on data, or the graph does not run.
+    """
+    was_training = model.training
+    notes: list[str] = []
+    try:
+        model.eval()
+        graph = _graph_of(model)
+        traced = fx.GraphModule(model, graph)
+        model.train()
+        if _differs(graph, model):
+            notes.append(
+                "the model's forward differs between training and evaluation beyond dropout: "
+                "the converted model computes as in evaluation"
+            )
+    finally:
+        model.train(was_training)
+    _make_dropout_modules(traced)
+    _propagate_shapes(traced, example_input)
+    traced.train(was_training)
+    return Trace(traced, notes)
+
+
+def _graph_of(model: nn.Module) -> fx.Graph:
+    try:
+        return fx.Tracer().trace(model)
+    except Exception as error:  # whatever the user's forward raises on a proxy
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TraceFailure(first_line) from error
+
+
+def _differs(evaluation: fx.Graph, model: nn.Module) -> bool:
+    try:
+        training = fx.Tracer().trace(model)
+    except Exception:  # it does not trace in training mode, so it does something else there
+        return True
+    return _outline(evaluation) != _outline(training)
+
+
+def _outline(graph: fx.Graph) -> list[tuple[str, str]]:
+    return [(node.op, str(node.target)) for node in graph.nodes]
+
+
+def _make_dropout_modules(traced: fx.GraphModule) -> None:
+    # A functional dropout was traced with the mode of that moment; a module follows the model's.
+    for node in list(traced.graph.nodes):
+        if node.op == "call_function" and node.target in _DROPOUT:
+            p = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
+            name = unique_name(traced, f"{scope_of(node)}dropout")
+            traced.add_submodule(name, _DROPOUT[node.target](p))
+            with traced.graph.inserting_after(node):
+                replacement = traced.graph.call_module(name, (node.args[0],))
+            node.replace_all_uses_with(replacement)
+            traced.graph.erase_node(node)
+    traced.recompile()
+
+
+def _propagate_shapes(traced: fx.GraphModule, example_input: Tensor) -> None:
+    traced.eval()
+    try:
+        with torch.no_grad():
+            ShapeProp(traced).propagate(example_input)
+    except Exception as error:  # the user's model on the user's image size
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TraceFailure(first_line) from error
+
+
+def scope_of(node: fx.Node) -> str:
+    """Dotted name of the module that a node was called in, ending in a dot; empty for the root."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path]
+    return f"{paths[-1]}." if paths else ""
+
+
+def unique_name(root: nn.Module, wanted: str) -> str:
+    """``wanted``, or with the first number behind it that no module or attribute of that name has."""
+    parent, _, leaf = wanted.rpartition(".")
+    modules = dict(root.named_modules())
+    owner = modules.get(parent, root)
+    candidate, number = wanted, 0
+    while candidate in modules or hasattr(owner, candidate.rpartition(".")[2]):
+        number += 1
+        candidate = f"{wanted}_{number}"
+    return candidate

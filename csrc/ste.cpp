@@ -1,0 +1,199 @@
+// STE ops as autograd functions over ATen ops. The same ATen calls, in the same order, as the Python
+// reference (core/qat/ops/python_ste.py, values.py), so that both give the same bits.
+
+#include "ste.h"
+
+// The headers of the ops in use; ATen/ATen.h doubles the compile time.
+#include <ATen/ops/abs.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/ceil.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/clamp_min.h>
+#include <ATen/ops/floor.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/round.h>
+#include <ATen/ops/rsub.h>
+#include <ATen/ops/sign.h>
+#include <ATen/ops/trunc.h>
+#include <ATen/ops/where.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace qat {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+// 1 + 2 * floor(clamp(x, -1, 0)); see values.py for why this form.
+Tensor binary_sign(const Tensor& x) {
+  return at::rsub(at::floor(at::clamp(x, -1.0, 0.0)), 1, -2);
+}
+
+Tensor ternary_sign(const Tensor& x) {
+  return at::add(at::sign(x), at::clamp(x, 0.0, 0.0));
+}
+
+Tensor dpu_round(const Tensor& x) {
+  const Tensor is_negative_half = at::logical_and(x.lt(0), x.sub(at::floor(x)).eq(0.5));
+  return at::where(is_negative_half, at::ceil(x), at::round(x));
+}
+
+// Hands the gradient of the output to the one input unchanged.
+// is_traceable: the backward is made of ATen ops only, so compiled autograd may look inside.
+template <typename Op>
+struct StraightThrough : Function<Op> {
+  static constexpr bool is_traceable = true;
+
+  static variable_list backward(AutogradContext*, variable_list grads) {
+    return grads;
+  }
+};
+
+struct RoundSte : StraightThrough<RoundSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return at::round(x);
+  }
+};
+
+struct CeilSte : StraightThrough<CeilSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return at::ceil(x);
+  }
+};
+
+struct FloorSte : StraightThrough<FloorSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return at::floor(x);
+  }
+};
+
+struct RoundToZeroSte : StraightThrough<RoundToZeroSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return at::trunc(x);
+  }
+};
+
+struct DpuRoundSte : StraightThrough<DpuRoundSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return dpu_round(x);
+  }
+};
+
+struct BinarySignSte : StraightThrough<BinarySignSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return binary_sign(x);
+  }
+};
+
+struct TernarySignSte : StraightThrough<TernarySignSte> {
+  static Tensor forward(AutogradContext*, const Tensor& x) {
+    return ternary_sign(x);
+  }
+};
+
+struct ScalarClampSte : Function<ScalarClampSte> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext*, const Tensor& x, double lo, double hi) {
+    return at::clamp(x, lo, hi);
+  }
+
+  static variable_list backward(AutogradContext*, variable_list grads) {
+    return {grads[0], Tensor(), Tensor()};
+  }
+};
+
+struct ScalarClampMinSte : Function<ScalarClampMinSte> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext*, const Tensor& x, double lo) {
+    return at::clamp_min(x, lo);
+  }
+
+  static variable_list backward(AutogradContext*, variable_list grads) {
+    return {grads[0], Tensor()};
+  }
+};
+
+struct TensorClampSte : Function<TensorClampSte> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext*, const Tensor& x, const Tensor& lo, const Tensor& hi) {
+    return at::clamp(x, lo, hi).to(x.scalar_type());
+  }
+
+  static variable_list backward(AutogradContext*, variable_list grads) {
+    return {grads[0], Tensor(), Tensor()};
+  }
+};
+
+struct AbsBinarySignGrad : Function<AbsBinarySignGrad> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& x) {
+    ctx->save_for_backward({x});
+    return at::abs(x);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const Tensor x = ctx->get_saved_variables()[0];
+    return {grads[0].mul(binary_sign(x))};
+  }
+};
+
+}  // namespace
+
+Tensor round_ste(const Tensor& x) {
+  return RoundSte::apply(x);
+}
+
+Tensor ceil_ste(const Tensor& x) {
+  return CeilSte::apply(x);
+}
+
+Tensor floor_ste(const Tensor& x) {
+  return FloorSte::apply(x);
+}
+
+Tensor round_to_zero_ste(const Tensor& x) {
+  return RoundToZeroSte::apply(x);
+}
+
+Tensor dpu_round_ste(const Tensor& x) {
+  return DpuRoundSte::apply(x);
+}
+
+Tensor binary_sign_ste(const Tensor& x) {
+  return BinarySignSte::apply(x);
+}
+
+Tensor ternary_sign_ste(const Tensor& x) {
+  return TernarySignSte::apply(x);
+}
+
+Tensor scalar_clamp_ste(const Tensor& x, double lo, double hi) {
+  return ScalarClampSte::apply(x, lo, hi);
+}
+
+Tensor scalar_clamp_min_ste(const Tensor& x, double lo) {
+  return ScalarClampMinSte::apply(x, lo);
+}
+
+Tensor tensor_clamp_ste(const Tensor& x, const Tensor& lo, const Tensor& hi) {
+  return TensorClampSte::apply(x, lo, hi);
+}
+
+// The change goes through an alias that autograd does not follow, so the gradient of x stays the
+// identity; the alias shares the version counter, so a stale saved tensor is still noticed.
+Tensor& tensor_clamp_ste_(Tensor& x, const Tensor& lo, const Tensor& hi) {
+  x.detach().clamp_(lo.detach(), hi.detach());
+  return x;
+}
+
+Tensor abs_binary_sign_grad(const Tensor& x) {
+  return AbsBinarySignGrad::apply(x);
+}
+
+}  // namespace qat

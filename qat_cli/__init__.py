@@ -1,0 +1,1 @@
+"""The ``qat`` command: train, calibrate and evaluate quantized neural networks."""

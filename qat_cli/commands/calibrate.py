@@ -1,0 +1,87 @@
+"""``qat calibrate``: post-training quantization of a trained float model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qat_cli.commands.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    OverridesArgument,
+    RecipeOption,
+    SeedOption,
+    WeightsOption,
+    named_keys,
+    names_model,
+)
+from qat_cli.console import Console
+from qat_cli.errors import UserError
+
+if TYPE_CHECKING:
+    from qat_cli.engine import Calibration
+
+
+def calibrate(
+    recipe: RecipeOption = None,
+    overrides: OverridesArgument = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    data: DataOption = None,
+    out: OutOption = None,
+    images: Annotated[
+        int | None,
+        typer.Option("--images", metavar="N", help="Training images that are shown."),
+    ] = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Quantize a trained float model without training it: only ranges are measured.
+
+    A few training images are shown, their labels are not used; then the float and the quantized
+    model are measured on the test part.
+    """
+    from qat_cli.recipes import load_recipe
+
+    if recipe is None:
+        raise UserError(
+            "which recipe? For example: qat calibrate --recipe resnet_w8a8_ptq --weights FILE; "
+            "qat recipes list shows all."
+        )
+    options = {"model": model, "weights": weights, "data": data, "seed": seed, "device": device}
+    changes = [*(overrides or []), *([] if images is None else [f"calibrate.images={images}"])]
+    chosen = load_recipe(recipe, changes, options)
+    from qat_cli.engine import calibrate_run
+
+    allow_user_code = names_model(named_keys(changes, options))
+    _answer(calibrate_run(chosen, out, allow_user_code, json), Console(json))
+
+
+def _answer(done: Calibration, console: Console) -> None:
+    import shlex
+
+    from qat_cli.models import is_user_code
+    from qat_cli.report import finite
+
+    words = ["qat", "eval", "--checkpoint", str(done.folder.best)]
+    if is_user_code(done.recipe.model.name):
+        words += ["--model", done.recipe.model.name]
+
+    def human() -> None:
+        before, after = done.float_test, done.test
+        console.out("")
+        console.out(f"float       top-1 {before.top1:.2f} %, loss {before.loss:.4f}")
+        console.out(
+            f"quantized   top-1 {after.top1:.2f} % ({after.top1 - before.top1:+.2f}), "
+            f"loss {after.loss:.4f} ({after.images} test images)"
+        )
+        console.out(f"calibrated  with {done.images} training images")
+        console.out(f"checkpoint  {done.folder.best}")
+        console.out(f"next        {shlex.join(words)}")
+
+    console.emit(finite(done.summary), human)

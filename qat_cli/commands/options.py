@@ -1,0 +1,60 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe or your own file."),
+]
+OverridesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe, e.g. train.epochs=5."),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="A built-in or torchvision model, path/file.py:factory or package.module:factory.",
+    ),
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="Weights to start from.")
+]
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="NAME|FOLDER", help="A dataset, or a folder of images."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Run folder, instead of one below runs/."),
+]
+BatchSizeOption = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Images per step.")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", metavar="DEVICE", help="auto, cpu, mps, cuda or cuda:N.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output.")
+]
+
+
+def named_keys(overrides: Iterable[str], options: Mapping[str, object]) -> list[str]:
+    """The dotted recipe keys that a command line sets."""
+    from qat_cli.recipes.overrides import OPTION_KEYS
+
+    given = [OPTION_KEYS[name] for name, value in options.items() if value is not None]
+    return given + [text.partition("=")[0].strip() for text in overrides]
+
+
+def names_model(keys: Iterable[str]) -> bool:
+    """The user named the model on this command line, so that its code may run."""
+    return any(key in ("model", "model.name") for key in keys)

@@ -1,0 +1,11 @@
+"""Images that models are trained on and measured with."""
+
+from qat_cli.data.batches import Batch as Batch
+from qat_cli.data.batches import Batches as Batches
+from qat_cli.data.batches import evaluation_batches as evaluation_batches
+from qat_cli.data.batches import training_batches as training_batches
+from qat_cli.data.dataset import Dataset as Dataset
+from qat_cli.data.dataset import Part as Part
+from qat_cli.data.load import SOURCES as SOURCES
+from qat_cli.data.load import load_data as load_data
+from qat_cli.data.load import pinned as pinned

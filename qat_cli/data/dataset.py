@@ -1,0 +1,167 @@
+"""Labelled images in up to three parts: train, val, test."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from qat_cli.console import Console
+from qat_cli.data.decode import decode_files
+from qat_cli.data.images import FileImages, ImageStore, MemoryImages, gray_to_rgb
+from qat_cli.data.split import stratified_split
+from qat_cli.errors import UserError
+from qat_cli.ticker import Ticker
+
+# Share of one-folder data (and of digits) that is the test part; the seed is fixed, so that
+# figures of runs with different recipes compare.
+TEST_FRACTION = 0.2
+TEST_SEED = 0
+
+GIB = 2**30
+MEMORY_LIMIT = 8 * GIB  # decoded images beyond this, or a third of the machine, are streamed
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images with their labels; ``labels`` is int64 [N], each in ``0 .. classes-1``."""
+
+    images: ImageStore
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, index: Tensor) -> Part:
+        """The part made of the images at ``index`` (int64 [N])."""
+        return Part(self.images.select(index), self.labels[index])
+
+    def sample(self, count: int, seed: int) -> Part:
+        """``count`` images drawn without replacement; all of them where there are fewer."""
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return self.select(order[:count])
+
+    def split(self, fraction: float, seed: int) -> tuple[Part, Part]:
+        """(kept, held back), every class with its share; see :func:`stratified_split`."""
+        kept, held = stratified_split(self.labels, fraction, seed)
+        return self.select(kept), self.select(held)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the recipe's ``data`` section describes.
+
+    Args:
+        name: as the user wrote it; an absolute path for a folder.
+        classes: names, in the order of the labels.
+        mean, std: per channel, of images scaled to [0, 1].
+        parts: some of ``train``, ``val``, ``test``; ``test`` is the part that is evaluated.
+    """
+
+    name: str
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    parts: Mapping[str, Part]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of every image."""
+        return next(iter(self.parts.values())).images.shape
+
+    def part(self, name: str) -> Part:
+        """One part.
+
+        Raises:
+            UserError: the data has no such part.
+        """
+        if name not in self.parts:
+            raise UserError(
+                f"data {self.name!r} has no {name} part, only {', '.join(self.parts)}; "
+                f"give a folder with {name}/<class>/<image>."
+            )
+        return self.parts[name]
+
+    def with_part(self, name: str, part: Part) -> Dataset:
+        """A copy in which ``part`` stands under ``name``."""
+        return dataclasses.replace(self, parts={**self.parts, name: part})
+
+    def labelled_as(self, classes: list[str]) -> Dataset:
+        """The same images with labels that index ``classes``, matched by name.
+
+        Raises:
+            UserError: this data has a class that ``classes`` lacks.
+        """
+        unknown = [name for name in self.classes if name not in classes]
+        if unknown:
+            raise UserError(
+                f"data {self.name!r} has classes that the model was not trained on: "
+                f"{', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}; "
+                f"it knows {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}."
+            )
+        new_label = torch.tensor([classes.index(name) for name in self.classes])
+        parts = {key: Part(p.images, new_label[p.labels]) for key, p in self.parts.items()}
+        return dataclasses.replace(self, classes=classes, parts=parts)
+
+    def in_rgb(self) -> Dataset:
+        """The same images with their grey channel repeated three times; RGB data as it is."""
+        if self.shape[0] == 3:
+            return self
+        parts = {key: Part(_images_in_rgb(p.images), p.labels) for key, p in self.parts.items()}
+        return dataclasses.replace(self, mean=self.mean * 3, std=self.std * 3, parts=parts)
+
+    def preloaded(self, names: Iterable[str], console: Console) -> Dataset:
+        """A copy whose parts ``names`` are decoded into memory, once, with progress shown.
+
+        Images that would take more than 8 GiB, or a third of the machine's memory, stay in their
+        files and are decoded batch by batch; that is said.
+        """
+        wanted = [name for name in names if isinstance(self.part(name).images, FileImages)]
+        if not wanted:
+            return self
+        size = sum(len(self.parts[name]) for name in wanted) * _image_bytes(self.shape)
+        if size > memory_limit():
+            console.info(
+                f"images decoded would take {size / GIB:.1f} GiB of memory; "
+                "they are read from their files batch by batch instead"
+            )
+            return self
+        dataset = self
+        for name in wanted:
+            part = self.parts[name]
+            dataset = dataset.with_part(name, Part(_decoded(part.images, console), part.labels))
+        return dataset
+
+
+def memory_limit() -> int:
+    """Bytes that decoded images may take on this machine."""
+    try:
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return MEMORY_LIMIT
+    return min(MEMORY_LIMIT, physical // 3)
+
+
+def _image_bytes(shape: tuple[int, int, int]) -> int:
+    channels, height, width = shape
+    return channels * height * width
+
+
+def _images_in_rgb(images: ImageStore) -> ImageStore:
+    if isinstance(images, FileImages):
+        return dataclasses.replace(images, format=dataclasses.replace(images.format, channels=3))
+    if isinstance(images, MemoryImages):
+        return MemoryImages(gray_to_rgb(images.pixels))
+    raise TypeError(f"unknown kind of image store: {type(images).__name__}")
+
+
+def _decoded(images: ImageStore, console: Console) -> MemoryImages:
+    assert isinstance(images, FileImages)
+    with Ticker(console, "decoding images", len(images)) as ticker:
+        return MemoryImages(
+            decode_files(images.paths, images.format, images.workers, ticker.update)
+        )

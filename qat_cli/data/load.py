@@ -1,0 +1,74 @@
+"""From the ``data`` section of a recipe to a dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from qat_cli.data.dataset import Dataset
+from qat_cli.data.digits import load_digits
+from qat_cli.data.downloads import DOWNLOADED_SETS, load_downloaded
+from qat_cli.data.folder import load_folder
+from qat_cli.errors import UserError, did_you_mean
+from qat_cli.recipes.schema import DataConfig
+
+SOURCES: Mapping[str, Callable[[DataConfig], Dataset]] = {
+    "digits": load_digits,
+    **dict.fromkeys(DOWNLOADED_SETS, load_downloaded),
+}
+
+
+def load_data(config: DataConfig) -> Dataset:
+    """The dataset that ``config`` names: one of ``SOURCES``, else an image folder.
+
+    Raises:
+        UserError: the name is neither, the folder cannot be used, or ``mean``/``std`` do not fit
+            the number of channels.
+    """
+    dataset = _source(config.name)(config)
+    return dataclasses.replace(
+        dataset,
+        mean=_per_channel("data.mean", config.mean, dataset.mean),
+        std=_per_channel("data.std", config.std, dataset.std),
+    )
+
+
+def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
+    """``config`` with everything that was left to the data written out.
+
+    Another folder evaluated with the result is resized and normalised as ``dataset`` was.
+    """
+    channels, height, width = dataset.shape
+    return config.model_copy(
+        update={
+            "name": dataset.name,
+            "image_size": height if height == width else config.image_size,
+            "channels": channels,
+            "mean": dataset.mean,
+            "std": dataset.std,
+        }
+    )
+
+
+def _source(name: str) -> Callable[[DataConfig], Dataset]:
+    if name in SOURCES:
+        return SOURCES[name]
+    path = Path(name).expanduser()
+    if path.exists() or len(path.parts) > 1:
+        return load_folder
+    raise UserError(
+        f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES)}; "
+        f"known datasets: {', '.join(SOURCES)}; or give the path of an image folder."
+    )
+
+
+def _per_channel(key: str, given: list[float] | None, default: list[float]) -> list[float]:
+    if given is None:
+        return default
+    if len(given) not in (1, len(default)):
+        raise UserError(
+            f"{key} has {len(given)} numbers but the images have {len(default)} channels; "
+            f"give one number, or {len(default)}."
+        )
+    return list(given) * (len(default) // len(given))

@@ -1,0 +1,163 @@
+"""Post-training quantization: show a few images, then measure against the float model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qat_cli.checkpoint import Checkpoint, library_versions, write_checkpoint
+from qat_cli.console import Console
+from qat_cli.data import Batches
+from qat_cli.engine.experiment import (
+    Experiment,
+    float_experiment,
+    placed,
+    quantized,
+    restore_quantizers,
+    with_start_weights,
+)
+from qat_cli.engine.measure import measure
+from qat_cli.engine.metrics import Metrics
+from qat_cli.errors import UserError
+from qat_cli.recipes import Recipe
+from qat_cli.report import (
+    RunFolder,
+    RunLog,
+    create_run_folder,
+    discarded_on_failure,
+    write_recipe,
+    write_summary,
+)
+from qat_cli.ticker import Ticker
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Figures of the test part before and after, how many images were shown, and where it is."""
+
+    folder: RunFolder
+    recipe: Recipe
+    float_test: Metrics
+    test: Metrics
+    images: int
+    summary: dict[str, Any]
+
+
+def calibrate_run(
+    recipe: Recipe, out: Path | None, allow_user_code: bool, json_output: bool
+) -> Calibration:
+    """Quantize the model with the recipe's weights, measure it, save it as ``best.pt``.
+
+    Args:
+        recipe: with ``quant`` and ``model.weights``.
+        out: the run folder; ``None`` for the next one below ``runs/calibrate``.
+        allow_user_code: the user named the model on the command line.
+        json_output: standard output is kept for the answer of the command.
+    Raises:
+        UserError: no weights, nothing to quantize, or data, model or weights cannot be used; the
+            folder is removed again.
+        WorkFailed: a file cannot be written.
+    """
+    check_recipe(recipe)
+    folder = create_run_folder("calibrate", recipe.name, out)
+    log = RunLog(json_output, folder.log)
+    with discarded_on_failure(folder):
+        log.info(f"run folder: {folder.path}")
+        experiment = float_experiment(recipe, ["test"], allow_user_code, log)
+        experiment.dataset.part("train")  # missing: said now, not after the evaluation
+        weights = with_start_weights(experiment, log)
+        float_test = measure(experiment, "test", log)
+        log.info(f"float model: top-1 {float_test.top1:.2f} % on {float_test.images} test images")
+        experiment = quantized(experiment, log)
+        if weights is not None:
+            restore_quantizers(experiment, weights, log)
+        images = show_images(experiment, log)
+        test = measure(experiment, "test", log)
+        write_recipe(folder.recipe, experiment.recipe, "calibrate")
+        write_checkpoint(folder.best, _checkpoint(experiment, float_test, test))
+        summary = _summary(experiment, folder, float_test, test, images)
+        write_summary(folder.summary, summary)
+    return Calibration(folder, experiment.recipe, float_test, test, images, summary)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe that cannot be calibrated, before anything is loaded."""
+    if recipe.quant is None:
+        raise UserError(f"recipe {recipe.name} has no quant section: there is nothing to calibrate")
+    if recipe.model.weights is None:
+        raise UserError(
+            "calibration needs the weights of a trained float model: add --weights FILE; "
+            "qat train --recipe float_resnet makes one, as runs/train/float_resnet-001/"
+            "checkpoints/best.pt"
+        )
+
+
+def show_images(experiment: Experiment, console: Console) -> int:
+    """Run ``calibrate.images`` training images through the model in calibration mode.
+
+    The images are drawn with ``train.seed``, not augmented, and their labels are not looked at.
+
+    Returns:
+        How many there were.
+    """
+    from qat.ptq import calibration_mode
+
+    recipe, dataset = experiment.recipe, experiment.dataset
+    batches = Batches(
+        part=dataset.part("train").sample(recipe.calibrate.images, recipe.train.seed),
+        mean=dataset.mean,
+        std=dataset.std,
+        batch_size=recipe.calibrate.batch_size,
+        device=experiment.device,
+        channels_last=recipe.train.channels_last,
+    )
+    model = placed(experiment).eval()
+    done = 0
+    with (
+        torch.no_grad(),
+        calibration_mode(model),
+        Ticker(console, "calibrating", batches.images) as ticker,
+    ):
+        for images, _ in batches.epoch():
+            model(images)
+            done += len(images)
+            ticker.update(done)
+    console.info(f"calibrated on {done} training images")
+    return done
+
+
+def _checkpoint(experiment: Experiment, float_test: Metrics, test: Metrics) -> Checkpoint:
+    return Checkpoint(
+        recipe=experiment.recipe,
+        weights=experiment.model.state_dict(),
+        classes=experiment.dataset.classes,
+        input_shape=experiment.dataset.shape,
+        metrics={"test": test.as_dict(), "float_test": float_test.as_dict()},
+    )
+
+
+def _summary(
+    experiment: Experiment, folder: RunFolder, float_test: Metrics, test: Metrics, images: int
+) -> dict[str, Any]:
+    recipe = experiment.recipe
+    return {
+        "command": "calibrate",
+        "recipe": recipe.name,
+        "model": recipe.model.name,
+        "weights": recipe.model.weights,
+        "data": recipe.data.name,
+        "device": str(experiment.device),
+        "run": str(folder.path),
+        "checkpoint": str(folder.best),
+        "calibration_images": images,
+        "top1": test.top1,
+        "top5": test.top5,
+        "loss": test.loss,
+        "images": test.images,
+        "test": test.as_dict(),
+        "float_test": float_test.as_dict(),
+        "versions": library_versions(),
+    }

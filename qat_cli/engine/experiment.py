@@ -1,0 +1,176 @@
+"""From a recipe to data and a model, ready to be trained or measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
+from qat_cli.console import Console
+from qat_cli.data import Dataset, load_data, pinned
+from qat_cli.engine.device import choose_device
+from qat_cli.engine.randomness import seed_everything
+from qat_cli.errors import UserError
+from qat_cli.models import absolute_name, build_model, check_output, first_conv_channels
+from qat_cli.recipes import Recipe, graph_rules
+
+QUANTIZER_MARK = "_quant."  # in the names of everything that a quantizer keeps
+LAYER_COLUMNS = ("layer", "kind", "weight", "input", "activation", "note")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe with everything that was left open decided, its data, its model on the device."""
+
+    recipe: Recipe
+    dataset: Dataset
+    model: nn.Module
+    device: torch.device
+
+
+def float_experiment(
+    recipe: Recipe,
+    parts: Iterable[str],
+    allow_user_code: bool,
+    console: Console,
+    dataset: Dataset | None = None,
+) -> Experiment:
+    """Load the data and build the float model with random weights, seeded.
+
+    Args:
+        recipe: as loaded.
+        parts: parts of the data to decode into memory now.
+        allow_user_code: the user named the model on the command line.
+        console: told what was decided.
+        dataset: taken instead of loading ``recipe.data``.
+    Raises:
+        UserError: data or model cannot be used, or do not fit each other.
+    """
+    device = choose_device(recipe.train.device)
+    dataset = dataset or load_data(recipe.data)
+    seed_everything(recipe.train.seed, device)
+    classes = len(dataset.classes)
+    model = build_model(recipe.model, dataset.shape[0], classes, allow_user_code)
+    if first_conv_channels(model) == 3 and dataset.shape[0] == 1 and recipe.data.channels is None:
+        console.info(f"model {recipe.model.name} takes RGB images: the grey channel is repeated")
+        dataset = dataset.in_rgb()
+    outputs = check_output(model, recipe.model.name, example_input(dataset), classes)
+    if outputs > classes:
+        console.warn(
+            f"the model has {outputs} outputs for {classes} classes; "
+            f"labels are taken as outputs 0 to {classes - 1}"
+        )
+    dataset = dataset.preloaded(parts, console)
+    return Experiment(_resolved(recipe, dataset), dataset, model, device)
+
+
+def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:
+    """Load the recipe's ``model.weights`` into the float model, if it names any.
+
+    Returns:
+        The file, where it also holds quantizers of a quantized model, for
+        :func:`restore_quantizers`; otherwise ``None``.
+    Raises:
+        UserError: the file cannot be read or does not fit.
+    """
+    path = experiment.recipe.model.weights
+    if path is None:
+        return None
+    weights = read_weights(path)
+    own = experiment.model.state_dict()
+    plain = {k: v for k, v in weights.state.items() if k in own or QUANTIZER_MARK not in k}
+    load_weights(experiment.model, WeightsFile(weights.path, plain))
+    console.info(f"start weights: {path} ({len(plain)} tensors)")
+    return weights if len(plain) < len(weights.state) else None
+
+
+def quantized(experiment: Experiment, console: Console, show_layers: bool = True) -> Experiment:
+    """Convert the float model as the recipe says, and show what became of each layer.
+
+    Without a ``quant`` section the model stays as it is.
+
+    Raises:
+        UserError: a rule matched no layer, or a quantizer cannot be built.
+    """
+    recipe = experiment.recipe
+    if recipe.quant is None:
+        console.info(f"model {recipe.model.name}: float, nothing is quantized")
+        return experiment
+    from qat.graph import quantize_model
+
+    try:
+        result = quantize_model(
+            experiment.model, graph_rules(recipe.quant), example_input(experiment.dataset)
+        )
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(f"recipe {recipe.name}: {error}") from error
+    if show_layers:
+        rows = [
+            (row.name, row.kind, row.weight, row.input, row.activation, row.note)
+            for row in result.layers
+        ]
+        console.table(f"model {recipe.model.name}, quantized", LAYER_COLUMNS, rows)
+        for note in result.notes:
+            console.info(f"note: {note}")
+    return Experiment(recipe, experiment.dataset, result.model, experiment.device)
+
+
+def restore_quantizers(experiment: Experiment, weights: WeightsFile, console: Console) -> None:
+    """Take over the quantizers' state where ``weights`` comes from a model quantized the same way.
+
+    Otherwise their scales are made afresh from the weights, which is said.
+    """
+    if set(weights.state) == set(experiment.model.state_dict()):
+        load_weights(experiment.model, weights)
+        console.info(f"quantizers: taken over from {weights.path}")
+    else:
+        console.info(f"quantizers: made afresh, those in {weights.path} are of another kind")
+
+
+def restored(
+    checkpoint: Checkpoint, source: Path, experiment: Experiment, console: Console, show: bool
+) -> Experiment:
+    """The model of a checkpoint: converted as its recipe says, then loaded strictly.
+
+    Args:
+        checkpoint: gives the weights.
+        source: its file, for messages.
+        experiment: the float model built from the checkpoint's recipe.
+        console: told about the conversion.
+        show: show the table of layers.
+    Raises:
+        UserError: the model that the recipe builds does not have the checkpoint's names or shapes.
+    """
+    experiment = quantized(experiment, console, show)
+    load_weights(experiment.model, WeightsFile(source, checkpoint.weights))
+    return experiment
+
+
+def placed(experiment: Experiment) -> nn.Module:
+    """The model on its device, in the memory format of the recipe."""
+    model = experiment.model.to(experiment.device)
+    if experiment.recipe.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return model
+
+
+def example_input(dataset: Dataset) -> Tensor:
+    """One black image, float32 [1, C, H, W]."""
+    return torch.zeros(1, *dataset.shape)
+
+
+def _resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with paths made absolute and the choices of the data written out."""
+    model = {"name": absolute_name(recipe.model.name)}
+    if recipe.model.weights is not None:
+        model["weights"] = str(Path(recipe.model.weights).expanduser().absolute())
+    return recipe.model_copy(
+        update={
+            "model": recipe.model.model_copy(update=model),
+            "data": pinned(recipe.data, dataset),
+        }
+    )

@@ -1,0 +1,35 @@
+"""What a training run says about itself while it works."""
+
+from __future__ import annotations
+
+from qat_cli.engine.metrics import Metrics
+from qat_cli.engine.training_state import TrainingState
+from qat_cli.ticker import duration
+
+
+def step_note(metrics: Metrics, speed: float, images_left: int) -> str:
+    """Figures inside an epoch.
+
+    Args:
+        metrics: of the epoch so far.
+        speed: images per second.
+        images_left: to be trained on until the end of the run.
+    """
+    left = duration(images_left / max(speed, 1e-9))
+    return f"{_figures(metrics.loss, metrics.top1)}  {speed:,.0f} images/s  {left} left"
+
+
+def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
+    """The line of the last finished epoch of ``epochs``."""
+    row = state.history[-1]
+    left = duration(state.seconds / state.epoch * (epochs - state.epoch))
+    return (
+        f"epoch {state.epoch:>{len(str(epochs))}}/{epochs}  "
+        f"train {_figures(row['train_loss'], row['train_top1'])}  "
+        f"val {_figures(row['val_loss'], row['val_top1'])}{' best' if is_best else '     '}  "
+        f"{row['images_per_second']:,.0f} images/s  {left} left"
+    )
+
+
+def _figures(loss: float, top1: float) -> str:
+    return f"loss {loss:.4f} top-1 {top1:5.2f} %"

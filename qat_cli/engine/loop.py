@@ -1,0 +1,122 @@
+"""The two loops: one epoch of training, one pass of evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from qat_cli.console import Console
+from qat_cli.data import Batches
+from qat_cli.engine.diagnosis import find_non_finite
+from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
+from qat_cli.engine.schedule import Schedule
+from qat_cli.errors import WorkFailed
+from qat_cli.ticker import Ticker
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step needs beside its batch."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    label_smoothing: float
+    clip_grad_norm: float | None
+    latent_clip: float | None
+    latent: list[Tensor]
+
+
+def train_one_epoch(
+    model: nn.Module,
+    batches: Batches,
+    epoch: int,
+    first_batch: int,
+    step: Step,
+    tally: Tally,
+    ticker: Ticker,
+    on_step: Callable[[int], None],
+) -> None:
+    """Train on the batches of ``epoch`` from ``first_batch`` on.
+
+    Args:
+        model: is put into training mode.
+        batches: the training part.
+        epoch: number of the epoch, 0 is the first; chooses order, augmentation, learning rate.
+        first_batch: batches of this epoch that were done before.
+        step: optimizer and its settings.
+        tally: counts loss and hits of the batches as they were when trained on.
+        ticker: says when it is time for a look at a tally that is on a GPU.
+        on_step: called after each step with the number of batches done; may raise to stop there.
+    Raises:
+        WorkFailed: the loss is not finite; names the first layer that is not. On a CPU it is seen
+            before the step is taken, on a GPU when the ticker is due or the epoch over.
+    """
+    model.train()
+    looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
+    done = first_batch
+    for images, labels in batches.epoch(epoch, first_batch):
+        set_learning_rate(step.optimizer, step.schedule, epoch * len(batches) + done)
+        step.optimizer.zero_grad(set_to_none=True)
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=step.label_smoothing)
+        if looks_at_each:
+            check_finite(loss.item(), model, images, epoch, done)
+        loss.backward()
+        if step.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), step.clip_grad_norm)
+        step.optimizer.step()
+        clamp_latent(step.latent, step.latent_clip)
+        tally.add(loss, logits, labels)
+        if not looks_at_each and (ticker.is_due or done + 1 == len(batches)):
+            check_finite(tally.metrics().loss, model, images, epoch, done)
+        done += 1
+        on_step(done)
+
+
+def check_finite(loss: float, model: nn.Module, images: Tensor, epoch: int, batch: int) -> None:
+    """Raise :class:`WorkFailed` if ``loss`` is NaN or infinite, naming what went wrong first."""
+    if math.isfinite(loss):
+        return
+    raise WorkFailed(
+        f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
+        f"{find_non_finite(model, images)}. Lower optimizer.lr, add schedule.warmup_epochs, or set "
+        "optimizer.clip_grad_norm."
+    )
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    batches: Batches,
+    console: Console,
+    label: str = "evaluating",
+    on_batch: Callable[[], None] = lambda: None,
+) -> Metrics:
+    """Loss and accuracy over all batches, in evaluation mode; the mode is restored.
+
+    Args:
+        model: the classifier.
+        batches: in order, unchanged.
+        console: shows progress under ``label``.
+        on_batch: called after each batch; may raise to stop there.
+    """
+    was_training = model.training
+    model.eval()
+    tally = Tally(batches.device)
+    try:
+        with Ticker(console, label, batches.images) as ticker:
+            for images, labels in batches.epoch():
+                logits = model(images)
+                tally.add(F.cross_entropy(logits, labels), logits, labels)
+                ticker.update(tally.images)
+                on_batch()
+    finally:
+        model.train(was_training)
+    return tally.metrics()

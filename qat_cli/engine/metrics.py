@@ -1,0 +1,72 @@
+"""Loss and accuracy of a classifier over many batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Averages over ``images`` images: mean cross-entropy, accuracies in percent.
+
+    ``top5`` counts the five highest outputs, or all of them where a model has fewer.
+    """
+
+    loss: float
+    top1: float
+    top5: float
+    images: int
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for files."""
+        return asdict(self)
+
+
+class Tally:
+    """Sums kept on the device of the batches; reading them is left to :meth:`metrics`.
+
+    Reading waits for a GPU, so the training loop does it now and then, not in every step.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        precise = torch.float32 if device.type == "mps" else torch.float64
+        self._loss = torch.zeros((), dtype=precise, device=device)
+        self._hits = torch.zeros(2, dtype=torch.int64, device=device)  # top-1, top-5
+        self.images = 0
+
+    @torch.no_grad()
+    def add(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count one batch.
+
+        Args:
+            mean_loss: scalar, averaged over the batch.
+            logits: float [B, K].
+            labels: int64 [B].
+        """
+        self._loss += mean_loss.detach() * len(labels)
+        best = logits.detach().topk(min(5, logits.shape[1])).indices  # [B, 5], best first
+        hit = best == labels[:, None]
+        self._hits += torch.stack([hit[:, 0].sum(), hit.sum()])
+        self.images += len(labels)
+
+    def metrics(self) -> Metrics:
+        """The averages so far."""
+        images = max(self.images, 1)
+        top1, top5 = (100 * hits / images for hits in self._hits.tolist())
+        return Metrics(self._loss.item() / images, top1, top5, self.images)
+
+    def state(self) -> dict[str, object]:
+        """Plain values from which :meth:`load` restores the sums exactly."""
+        return {"loss": self._loss.cpu(), "hits": self._hits.cpu(), "images": self.images}
+
+    def load(self, state: Mapping[str, object]) -> None:
+        """Go on from what :meth:`state` returned; an empty mapping is a fresh start."""
+        if not state:
+            return
+        self._loss.copy_(state["loss"])  # type: ignore[arg-type]
+        self._hits.copy_(state["hits"])  # type: ignore[arg-type]
+        self.images = int(state["images"])  # type: ignore[call-overload]

@@ -1,0 +1,197 @@
+"""A training run from its start, or from where it stopped, to its summary."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qat_cli.checkpoint import Checkpoint, library_versions, read_checkpoint
+from qat_cli.engine.experiment import (
+    Experiment,
+    float_experiment,
+    quantized,
+    restore_quantizers,
+    restored,
+    with_start_weights,
+)
+from qat_cli.engine.training import Outcome, TrainingRun
+from qat_cli.errors import UserError
+from qat_cli.models import absolute_name, is_user_code
+from qat_cli.recipes import Recipe, recipe_from_tree
+from qat_cli.report import (
+    RunFolder,
+    RunLog,
+    create_run_folder,
+    discarded_on_failure,
+    write_recipe,
+    write_summary,
+)
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished training run: where it is and what it found."""
+
+    folder: RunFolder
+    recipe: Recipe
+    outcome: Outcome
+    summary: dict[str, Any]
+
+
+def start_run(
+    recipe: Recipe, out: Path | None, allow_user_code: bool, json_output: bool
+) -> FinishedRun:
+    """Train as ``recipe`` says, in a new run folder.
+
+    Args:
+        recipe: as loaded.
+        out: the folder; ``None`` for the next one below ``runs/train``.
+        allow_user_code: the user named the model on the command line.
+        json_output: standard output is kept for the answer of the command.
+    Raises:
+        UserError: an input cannot be used; the folder is removed again.
+        WorkFailed, Interrupted: see :meth:`TrainingRun.run`.
+    """
+    folder = create_run_folder("train", recipe.name, out)
+    log = RunLog(json_output, folder.log)
+    with discarded_on_failure(folder):
+        log.info(f"run folder: {folder.path}")
+        experiment = float_experiment(recipe, PARTS, allow_user_code, log)
+        log.info(_description(experiment))
+        weights = with_start_weights(experiment, log)
+        experiment = quantized(experiment, log)
+        if weights is not None:
+            restore_quantizers(experiment, weights, log)
+        run = TrainingRun(experiment, recipe, folder, log, _resume_command(folder, experiment))
+        write_recipe(folder.recipe, experiment.recipe, "train")
+    return _finish(run)
+
+
+def resume_run(
+    folder: RunFolder,
+    wanted: Recipe | None,
+    named_keys: Iterable[str],
+    allow_user_code: bool,
+    json_output: bool,
+) -> FinishedRun:
+    """Go on with the run in ``folder``; it ends as if it had never stopped.
+
+    Args:
+        folder: has ``last.pt``.
+        wanted: the recipe of this command line, if it names one.
+        named_keys: dotted keys that this command line sets; they must agree with the run.
+        allow_user_code, json_output: see :func:`start_run`.
+    Raises:
+        UserError: the run cannot go on, or was started with other values of ``named_keys``.
+    """
+    checkpoint = read_checkpoint(folder.last)
+    asked = _asked(checkpoint, folder)
+    if wanted is not None:
+        _check_unchanged(asked, wanted, named_keys)
+    log = RunLog(json_output, folder.log)
+    state = checkpoint.training["state"]
+    log.info(f"resuming {folder.path} after epoch {state['epoch']}, batch {state['batch']}")
+    experiment = float_experiment(checkpoint.recipe, PARTS, allow_user_code, log)
+    if experiment.dataset.classes != checkpoint.classes:
+        raise UserError(
+            f"the classes of {experiment.dataset.name} have changed since the run began; "
+            "restore the data, or start again without --resume."
+        )
+    experiment = restored(checkpoint, folder.last, experiment, log, show=False)
+    run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment))
+    run.restore(checkpoint.training)
+    return _finish(run)
+
+
+def _finish(run: TrainingRun) -> FinishedRun:
+    outcome = run.run()
+    summary = _summary(run, outcome)
+    write_summary(run.folder.summary, summary)
+    return FinishedRun(run.folder, run.recipe, outcome, summary)
+
+
+def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
+    recipe, test = run.recipe, outcome.test
+    return {
+        "command": "train",
+        "recipe": recipe.name,
+        "model": recipe.model.name,
+        "data": recipe.data.name,
+        "device": str(run.experiment.device),
+        "run": str(run.folder.path),
+        "checkpoint": str(run.folder.best),
+        "epochs": recipe.train.epochs,
+        "best_epoch": outcome.best_epoch,
+        "top1": test.top1,
+        "top5": test.top5,
+        "loss": test.loss,
+        "images": test.images,
+        "val": outcome.val.as_dict(),
+        "test": test.as_dict(),
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "seconds": outcome.seconds,
+        "versions": library_versions(),
+    }
+
+
+def _description(experiment: Experiment) -> str:
+    dataset = experiment.dataset
+    size = "x".join(map(str, dataset.shape))
+    counts = ", ".join(f"{len(dataset.part(part))} {part}" for part in PARTS)
+    return (
+        f"data {dataset.name}: {counts}; {len(dataset.classes)} classes, images {size}; "
+        f"device {experiment.device}"
+    )
+
+
+def _resume_command(folder: RunFolder, experiment: Experiment) -> str:
+    words = ["qat", "train", "--resume", "--out", str(folder.path)]
+    name = experiment.recipe.model.name
+    return shlex.join([*words, "--model", name] if is_user_code(name) else words)
+
+
+def _asked(checkpoint: Checkpoint, folder: RunFolder) -> Recipe:
+    if not checkpoint.training:
+        raise UserError(f"{folder.last} holds no training state; it cannot be resumed from.")
+    return recipe_from_tree(checkpoint.training["asked"], str(folder.last))
+
+
+def _check_unchanged(asked: Recipe, wanted: Recipe, keys: Iterable[str]) -> None:
+    if wanted.name != asked.name:
+        raise UserError(
+            f"--resume: the run is of recipe {asked.name!r}, not {wanted.name!r}; "
+            "leave --recipe out, or name the folder with --out."
+        )
+    trees = asked.model_dump(mode="json"), wanted.model_dump(mode="json")
+    changed = []
+    for key in keys:
+        before, now = (_normal(key, _look_up(tree, key)) for tree in trees)
+        if before != now:
+            changed.append(f"  {key} is {before!r} in the run, {now!r} on the command line")
+    if changed:
+        raise UserError(
+            "a resumed run keeps its recipe; leave these out, or start a new run:\n"
+            + "\n".join(changed)
+        )
+
+
+def _look_up(tree: Any, key: str) -> Any:
+    for step in key.split("."):
+        if isinstance(tree, list) and step.isdecimal() and int(step) < len(tree):
+            tree = tree[int(step)]
+        else:
+            tree = tree.get(step) if isinstance(tree, dict) else None
+    return tree
+
+
+def _normal(key: str, value: Any) -> Any:
+    if key == "model.name":
+        return absolute_name(value)
+    if key in ("model.weights", "data.name") and isinstance(value, str):
+        return str(Path(value).expanduser().absolute())
+    return value

@@ -1,0 +1,181 @@
+"""A training run: epochs, validation, checkpoints, resumption, and the final measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from qat_cli.data import Batches, evaluation_batches, training_batches
+from qat_cli.engine.experiment import Experiment, placed
+from qat_cli.engine.lines import epoch_line, step_note
+from qat_cli.engine.loop import Step, evaluate, train_one_epoch
+from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.randomness import random_states, restore_random_states
+from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.stop import Stopped, StopSignals
+from qat_cli.engine.training_state import TrainingState
+from qat_cli.errors import Interrupted, WorkFailed
+from qat_cli.recipes import Recipe
+from qat_cli.report import RunFolder, RunLog, write_curves, write_metrics
+from qat_cli.ticker import Ticker
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run found: figures of the best checkpoint, and when it was the best."""
+
+    best_epoch: int
+    val: Metrics
+    test: Metrics
+    seconds: float
+
+
+class TrainingRun:
+    """One run in its folder.
+
+    Args:
+        experiment: data in memory and the model as training starts.
+        asked: the recipe as it was before the data's own choices were written out.
+        folder: where everything goes.
+        log: told about every epoch.
+        resume_command: shown when the run is interrupted.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        asked: Recipe,
+        folder: RunFolder,
+        log: RunLog,
+        resume_command: str,
+    ) -> None:
+        self.experiment = experiment
+        self.recipe = experiment.recipe
+        self.asked = asked
+        self.folder = folder
+        self.log = log
+        self.resume_command = resume_command
+        self.state = TrainingState()
+        self.model = placed(experiment)
+        self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
+        train = self.recipe.train
+        self.step = Step(
+            optimizer=make_optimizer(self.model, self.recipe.optimizer),
+            schedule=Schedule(self.recipe.schedule, len(self.train_batches), train.epochs),
+            label_smoothing=train.label_smoothing,
+            clip_grad_norm=self.recipe.optimizer.clip_grad_norm,
+            latent_clip=train.latent_clip,
+            latent=binary_weights(self.model),
+        )
+
+    def restore(self, training: Mapping[str, Any]) -> None:
+        """Go on from the ``training`` part of a checkpoint whose weights the model already has."""
+        self.state = TrainingState(**training["state"])
+        self.step.optimizer.load_state_dict(training["optimizer"])
+        restore_random_states(training["random"])
+
+    def run(self) -> Outcome:
+        """Train to the end, choose the best checkpoint, measure it on the test part.
+
+        Raises:
+            Interrupted: a signal came; ``last.pt`` is saved and the message says how to go on.
+            WorkFailed: the loss is not finite, or a file cannot be written.
+        """
+        with StopSignals() as stop:
+            try:
+                self._train(stop)
+                return self._measure_best(stop)  # last.pt is complete here, and stays as it is
+            except Stopped as stopped:
+                raise Interrupted(
+                    f"interrupted; saved {self.folder.last}\ngo on with: {self.resume_command}",
+                    stopped.signal_number,
+                ) from None
+            except WorkFailed as failed:
+                raise WorkFailed(
+                    f"{failed}\nThe last good state is {self.folder.last}."
+                ) from failed
+
+    def _train(self, stop: StopSignals) -> None:
+        try:
+            self._save_last()
+            while self.state.epoch < self.recipe.train.epochs:
+                tally = Tally(self.experiment.device)
+                tally.load(self.state.tally)
+                self._train_epoch(tally, stop)
+                self._validate(tally, stop)
+        except Stopped:
+            self._save_last()
+            raise
+
+    def _train_epoch(self, tally: Tally, stop: StopSignals) -> None:
+        state, batches = self.state, self.train_batches
+        seconds_before, images_before, started = state.train_seconds, tally.images, time.monotonic()
+
+        with Ticker(self.log, f"epoch {state.epoch + 1}", batches.images) as ticker:
+
+            def on_step(done: int) -> None:
+                seconds = time.monotonic() - started
+                state.batch, state.train_seconds = done, seconds_before + seconds
+                if ticker.is_due:
+                    speed = (tally.images - images_before) / seconds
+                    epochs_left = self.recipe.train.epochs - state.epoch
+                    images_left = epochs_left * batches.images - tally.images
+                    ticker.update(tally.images, step_note(tally.metrics(), speed, images_left))
+                if stop.received is not None or done == len(batches):
+                    state.tally = tally.state()  # also for a stop while validating
+                stop.check()
+
+            train_one_epoch(
+                self.model, batches, state.epoch, state.batch, self.step, tally, ticker, on_step
+            )
+
+    def _validate(self, tally: Tally, stop: StopSignals) -> None:
+        started = time.monotonic()
+        val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
+        state, step = self.state, (self.state.epoch + 1) * len(self.train_batches) - 1
+        lr = self.step.schedule.lr(step, self.recipe.optimizer.lr)
+        is_best = state.finish_epoch(tally.metrics(), val, lr, time.monotonic() - started)
+        if is_best:
+            write_checkpoint(self.folder.best, self._checkpoint({}))
+        self._save_last()
+        write_metrics(self.folder.metrics, state.history)
+        self.log.info(epoch_line(state, self.recipe.train.epochs, is_best))
+
+    def _measure_best(self, stop: StopSignals) -> Outcome:
+        best = read_checkpoint(self.folder.best)
+        self.model.load_state_dict(best.weights)
+        test = evaluate(self.model, self._batches("test"), self.log, "testing", stop.check)
+        metrics = {**best.metrics, "test": test.as_dict()}
+        write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
+        state = self.state
+        write_curves(self.folder.curves, state.history, self.recipe.name, state.best_epoch)
+        return Outcome(state.best_epoch, Metrics(**state.best_val), test, state.seconds)
+
+    def _batches(self, part: str) -> Batches:
+        return evaluation_batches(
+            self.experiment.dataset, part, self.recipe, self.experiment.device
+        )
+
+    def _save_last(self) -> None:
+        training = {
+            "state": dataclasses.asdict(self.state),
+            "optimizer": self.step.optimizer.state_dict(),
+            "random": random_states(),
+            "asked": self.asked.model_dump(mode="json"),
+        }
+        write_checkpoint(self.folder.last, self._checkpoint(training))
+
+    def _checkpoint(self, training: Mapping[str, Any]) -> Checkpoint:
+        return Checkpoint(
+            recipe=self.recipe,
+            weights=self.model.state_dict(),
+            classes=self.experiment.dataset.classes,
+            input_shape=self.experiment.dataset.shape,
+            metrics={"epoch": self.state.epoch, "val": self.state.val},
+            training=training,
+        )

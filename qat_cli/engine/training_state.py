@@ -1,0 +1,72 @@
+"""How far a training run has come, as it is kept in ``last.pt``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from qat_cli.engine.metrics import Metrics
+from qat_cli.report import Row
+
+
+@dataclass
+class TrainingState:
+    """The position of a run between two steps, and its figures so far.
+
+    Args:
+        epoch: finished epochs, validation included.
+        batch: batches done of the epoch after them.
+        tally: sums over those batches, from :meth:`Tally.state`.
+        train_seconds: spent on them.
+        seconds: spent on all finished epochs.
+        history: a row per finished epoch.
+        val: validation figures of the last finished epoch.
+        best_epoch: the epoch (1 is the first) of the best checkpoint; 0: none yet.
+        best_val: its validation figures.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    tally: Mapping[str, object] = field(default_factory=dict)
+    train_seconds: float = 0.0
+    seconds: float = 0.0
+    history: list[Row] = field(default_factory=list)
+    val: Mapping[str, Any] = field(default_factory=dict)
+    best_epoch: int = 0
+    best_val: Mapping[str, Any] = field(default_factory=dict)
+
+    def finish_epoch(self, train: Metrics, val: Metrics, lr: float, val_seconds: float) -> bool:
+        """Note that the epoch is trained and validated.
+
+        Returns:
+            It is the best so far: a higher validation top-1, or the same with a lower loss. Of
+            epochs with both the same, the earliest stays the best.
+        """
+        seconds = self.train_seconds + val_seconds
+        self.epoch += 1
+        self.seconds += seconds
+        self.history.append(
+            {
+                "epoch": self.epoch,
+                "lr": lr,
+                "train_loss": train.loss,
+                "train_top1": train.top1,
+                "val_loss": val.loss,
+                "val_top1": val.top1,
+                "val_top5": val.top5,
+                "images_per_second": train.images / max(self.train_seconds, 1e-9),
+                "seconds": seconds,
+            }
+        )
+        self.batch, self.tally, self.train_seconds = 0, {}, 0.0
+        self.val = val.as_dict()
+        is_best = not self.best_epoch or _rank(self.val) > _rank(self.best_val)
+        if is_best:
+            self.best_epoch, self.best_val = self.epoch, self.val
+        return is_best
+
+
+def _rank(figures: Mapping[str, float]) -> tuple[float, float]:
+    loss = figures["loss"]
+    return figures["top1"], -loss if loss == loss else float("-inf")  # NaN is never better

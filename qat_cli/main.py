@@ -1,0 +1,68 @@
+"""The ``qat`` command: the table of its commands.
+
+Nothing here, and nothing at the top of a command's file, imports torch or ``qat``: the help must
+answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from qat_cli.command_group import DEBUG_FLAG, CommandGroup
+from qat_cli.commands import recipes
+from qat_cli.commands.calibrate import calibrate
+from qat_cli.commands.doctor import doctor
+from qat_cli.commands.evaluate import evaluate
+from qat_cli.commands.train import train
+from qat_cli.versions import program_version
+
+EXAMPLES = """\b
+Examples:
+  qat train --recipe binary_resnet train.epochs=5
+  qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/
+  qat recipes list
+"""
+
+app = typer.Typer(
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing rich would take half of the time that the help has
+    epilog=EXAMPLES,
+)
+app.command("train")(train)
+app.command("calibrate")(calibrate)
+app.command("eval")(evaluate)
+app.add_typer(recipes.app, name="recipes")
+app.command("doctor")(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"qat {program_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[
+        bool, typer.Option(DEBUG_FLAG, help="Show the traceback of an error; anywhere on the line.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Train, calibrate and evaluate quantized neural networks, down to one bit."""
+
+
+def run() -> None:
+    """Run the command line of this process; does not return."""
+    app(prog_name="qat")
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,50 @@
+"""Where recipes are: the ones that ship with the program, or a file that the user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qat_cli.errors import UserError, did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+SUFFIXES = (".yaml", ".yml")
+
+
+def recipes_folder() -> Path:
+    """The folder of the shipped recipes: inside the installed package, or in the checkout.
+
+    Raises:
+        UserError: neither is there (the installation is damaged).
+    """
+    for folder in (_PACKAGE / "_recipes", _PACKAGE.parent / "recipes"):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"no recipes beside {_PACKAGE}; reinstall with: pip install --force-reinstall")
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes, sorted."""
+    return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """The file of a recipe: a shipped one by name, any other by its path.
+
+    Text with a folder or a ``.yaml``/``.yml`` suffix is a path; everything else is a name.
+
+    Raises:
+        UserError: there is no such file, or no such name (the nearest one is suggested).
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix.lower() in SUFFIXES or path.name != name_or_path:
+        if path.is_file():
+            return path
+        what = "is a folder, not a recipe file" if path.is_dir() else "does not exist"
+        raise UserError(f"recipe file {name_or_path} {what}")
+    known = list_recipes()
+    if name_or_path in known:
+        return recipes_folder() / f"{name_or_path}.yaml"
+    raise UserError(
+        f"no recipe {name_or_path!r}{did_you_mean(name_or_path, known)}\n"
+        f"recipes: {', '.join(known)}; a file of your own is named by its path, e.g. ./mine.yaml"
+    )

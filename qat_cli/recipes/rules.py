@@ -1,0 +1,52 @@
+"""From the ``quant`` part of a recipe to the rules that the graph conversion takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from qat_cli.recipes.quant_schema import ROLES, MatchConfig, QuantConfig, RuleQuantizerConfig
+
+if TYPE_CHECKING:
+    from qat.graph import Rule
+
+
+def graph_rules(quant: QuantConfig) -> list[Rule]:
+    """Translate a recipe's quantization for :func:`qat.graph.quantize_model`.
+
+    Returns:
+        Rule zero holds the defaults and matches every layer; then come the rules of the recipe in
+        order, of which later ones win. Labels are the dotted keys, so that errors name them.
+    """
+    from qat.graph import LayerMatch, QuantizerChoice, Role, Rule
+
+    def choices(
+        configs: Mapping[str, RuleQuantizerConfig | None],
+    ) -> dict[Role, QuantizerChoice | None]:
+        return {
+            Role(role): None
+            if config is None
+            else QuantizerChoice(quantizer=config.quantizer, overrides=config.overrides)
+            for role, config in configs.items()
+        }
+
+    def layer_match(match: MatchConfig) -> LayerMatch:
+        return LayerMatch(module_type=match.type, name=match.name, position=match.position)
+
+    defaults = Rule(
+        label="quant",
+        match=LayerMatch(module_type=None, name=None, position=None),
+        choices=choices({role: getattr(quant, role) for role in ROLES}),
+        activation_function=quant.activation_function,
+    )
+    exceptions = [
+        Rule(
+            label=f"quant.rules.{index}",
+            match=layer_match(rule.match),
+            choices=choices(rule.roles_set),
+            activation_function=rule.activation_function,
+            optional=rule.optional,
+        )
+        for index, rule in enumerate(quant.rules)
+    ]
+    return [defaults, *exceptions]

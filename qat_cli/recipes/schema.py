@@ -1,0 +1,197 @@
+"""The schema of a recipe: each field with its meaning, unit, default and bounds.
+
+A recipe says which model learns which data with which quantizers, and how. ``Recipe`` is the root.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from qat_cli.recipes.quant_schema import MatchConfig as MatchConfig
+from qat_cli.recipes.quant_schema import QuantConfig as QuantConfig
+from qat_cli.recipes.quant_schema import QuantizerConfig as QuantizerConfig
+from qat_cli.recipes.quant_schema import RuleConfig as RuleConfig
+from qat_cli.recipes.quant_schema import RuleQuantizerConfig as RuleQuantizerConfig
+from qat_cli.recipes.quant_schema import StrictModel as StrictModel
+
+
+class ModelConfig(StrictModel):
+    """The float model that is trained or converted."""
+
+    name: str = Field(
+        description="A built-in model, a torchvision classifier, path/to/file.py:factory or "
+        "package.module:factory."
+    )
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments for the factory of the model."
+    )
+    weights: str | None = Field(
+        default=None, description="File with float weights to start from; null: random."
+    )
+
+
+class AugmentConfig(StrictModel):
+    """Random changes of training images; evaluation images are never changed."""
+
+    crop_padding: NonNegativeInt = Field(
+        default=0,
+        description="Pixels of padding before a random crop of the original size: shifts the image "
+        "by up to so many pixels; 0: off.",
+    )
+    horizontal_flip: bool = Field(
+        default=False, description="Mirror half of the images left to right."
+    )
+
+
+class DataConfig(StrictModel):
+    """The images, how they are split, and how they reach the model."""
+
+    name: str = Field(
+        default="digits",
+        description="digits, mnist, fashion_mnist, cifar10, cifar100, or an image folder.",
+    )
+    image_size: PositiveInt | None = Field(
+        default=None, description="Side of the square image in pixels; null: the data's own."
+    )
+    channels: Literal[1, 3] | None = Field(
+        default=None, description="1 (grey) or 3 (RGB); null: the data's own."
+    )
+    mean: list[float] | None = Field(
+        default=None,
+        description="Mean per channel of images scaled to [0, 1], subtracted; null: the data's.",
+    )
+    std: list[PositiveFloat] | None = Field(
+        default=None,
+        description="Standard deviation per channel of images in [0, 1]; null: the data's.",
+    )
+    val_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Part of the training images held back to choose the best checkpoint.",
+    )
+    split_seed: NonNegativeInt = Field(default=0, description="Seed of that split.")
+    root: str | None = Field(
+        default=None, description="Folder for downloaded data; null: the cache folder."
+    )
+    augment: AugmentConfig = Field(
+        default_factory=AugmentConfig, description="Random changes of training images."
+    )
+    workers: NonNegativeInt = Field(
+        default=0, description="Threads that decode images; 0: one per core."
+    )
+
+    @model_validator(mode="after")
+    def _mean_and_std_fit(self) -> DataConfig:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std go together: give both, or neither")
+        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} entries, std has {len(self.std)}")
+        if self.mean is not None and self.channels not in (None, len(self.mean)):
+            raise ValueError(f"mean has {len(self.mean)} entries for {self.channels} channels")
+        return self
+
+
+class OptimizerConfig(StrictModel):
+    """The optimizer; learned scales of quantizers can have settings of their own."""
+
+    name: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="The method.")
+    lr: PositiveFloat = Field(default=0.1, description="Peak learning rate.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum (sgd only).")
+    nesterov: bool = Field(default=False, description="Nesterov momentum (sgd only).")
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="Decay of weights.")
+    scale_lr: PositiveFloat | None = Field(
+        default=None, description="Peak learning rate of learned scales; null: lr."
+    )
+    scale_weight_decay: NonNegativeFloat = Field(default=0.0, description="Decay of scales.")
+    clip_grad_norm: PositiveFloat | None = Field(
+        default=None, description="Largest norm of the whole gradient; null: no limit."
+    )
+
+
+class ScheduleConfig(StrictModel):
+    """The learning rate over time, stepped after every batch."""
+
+    name: Literal["cosine", "step", "constant"] = Field(
+        default="cosine", description="Shape of the decay after the warm-up."
+    )
+    warmup_epochs: NonNegativeFloat = Field(
+        default=0.0, description="Epochs in which the rate climbs linearly from 0 to lr."
+    )
+    min_lr: NonNegativeFloat = Field(
+        default=0.0, description="Learning rate at the end (cosine only)."
+    )
+    milestones: list[NonNegativeFloat] = Field(
+        default_factory=list, description="Epochs at which the rate is lowered (step only)."
+    )
+    gamma: float = Field(
+        default=0.1, gt=0, le=1, description="Factor at each milestone (step only)."
+    )
+
+
+class TrainConfig(StrictModel):
+    """The training loop."""
+
+    epochs: PositiveInt = Field(default=10, description="Passes over the training images.")
+    batch_size: PositiveInt = Field(default=64, description="Images per training step.")
+    eval_batch_size: PositiveInt = Field(default=256, description="Images per evaluation step.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of weights, order of images and augmentation."
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="Probability spread over the other classes."
+    )
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto (a GPU if there is one), cpu, mps, cuda or cuda:N.",
+    )
+    channels_last: bool = Field(
+        default=False, description="Keep images as (N, H, W, C) in memory; often faster."
+    )
+    latent_clip: PositiveFloat | None = Field(
+        default=None,
+        description="Clamp the latent weights of binary layers to [-c, c] after each step; null: "
+        "off.",
+    )
+
+
+class CalibrateConfig(StrictModel):
+    """Post-training calibration: images are shown once, without labels."""
+
+    images: PositiveInt = Field(default=512, description="How many training images are shown.")
+    batch_size: PositiveInt = Field(default=64, description="Images per step.")
+
+
+class Recipe(StrictModel):
+    """One experiment: the root of a recipe file."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Short name, used for the run folder; letters, digits and . _ - only.",
+    )
+    description: str = Field(default="", description="One sentence for `qat recipes list`.")
+    model: ModelConfig = Field(description="The float model.")
+    data: DataConfig = Field(default_factory=DataConfig, description="The images.")
+    quant: QuantConfig | None = Field(
+        default=None, description="What is quantized, and how; null: a float model."
+    )
+    optimizer: OptimizerConfig = Field(
+        default_factory=OptimizerConfig, description="The optimizer."
+    )
+    schedule: ScheduleConfig = Field(
+        default_factory=ScheduleConfig, description="The learning rate over time."
+    )
+    train: TrainConfig = Field(default_factory=TrainConfig, description="The training loop.")
+    calibrate: CalibrateConfig = Field(
+        default_factory=CalibrateConfig, description="Post-training calibration."
+    )

@@ -1,0 +1,49 @@
+"""The console of a run: what is said also goes to the run's ``log.txt``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from qat_cli.console import Console, write_table
+from qat_cli.errors import WorkFailed
+
+
+class RunLog(Console):
+    """A console that appends every line, with the time, and every table to ``path``.
+
+    Raises:
+        WorkFailed: the file cannot be written.
+    """
+
+    def __init__(self, json_output: bool, path: Path) -> None:
+        super().__init__(json_output)
+        self.path = path
+
+    def info(self, text: str) -> None:
+        """Write a line to standard error and to the log."""
+        super().info(text)
+        self._append(text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to standard error and to the log."""
+        super().warn(text)
+        self._append(f"warning: {text}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write a table to standard error and to the log."""
+        super().table(title, columns, rows)
+        self._append_with(lambda stream: write_table(title, columns, rows, stream))
+
+    def _append(self, text: str) -> None:
+        line = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}"
+        self._append_with(lambda stream: print(line, file=stream))
+
+    def _append_with(self, write: Callable[[TextIO], None]) -> None:
+        try:
+            with open(self.path, "a", encoding="utf-8") as stream:
+                write(stream)
+        except OSError as error:
+            raise WorkFailed(f"cannot write {self.path}: {error.strerror}.") from error
