@@ -19,6 +19,7 @@ TORCH_LIBRARY(qat, m) {
   m.def("ternary_sign_ste(Tensor x) -> Tensor", qat::ternary_sign_ste);
   m.def("scalar_clamp_ste(Tensor x, float lo, float hi) -> Tensor", qat::scalar_clamp_ste);
   m.def("scalar_clamp_min_ste(Tensor x, float lo) -> Tensor", qat::scalar_clamp_min_ste);
+  m.def("tensor_clamp(Tensor x, Tensor lo, Tensor hi) -> Tensor", qat::tensor_clamp);
   m.def("tensor_clamp_ste(Tensor x, Tensor lo, Tensor hi) -> Tensor", qat::tensor_clamp_ste);
   m.def(
       "tensor_clamp_ste_(Tensor(a!) x, Tensor lo, Tensor hi) -> Tensor(a!)",

@@ -11,6 +11,7 @@
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/floor.h>
 #include <ATen/ops/logical_and.h>
+#include <ATen/ops/logical_or.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/rsub.h>
 #include <ATen/ops/sign.h>
@@ -117,6 +118,32 @@ struct ScalarClampMinSte : Function<ScalarClampMinSte> {
   }
 };
 
+struct TensorClamp : Function<TensorClamp> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& lo, const Tensor& hi) {
+    ctx->save_for_backward({x, lo, hi});
+    return at::clamp(x, lo, hi).to(x.scalar_type());
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &lo = saved[1], &hi = saved[2], &grad = grads[0];
+    const Tensor below = x.lt(lo), above = x.gt(hi);
+    variable_list to_inputs(3);
+    if (ctx->needs_input_grad(0)) {
+      to_inputs[0] = at::where(at::logical_or(below, above), 0.0, grad);
+    }
+    if (ctx->needs_input_grad(1)) {
+      to_inputs[1] = at::where(below, grad, 0.0).sum_to_size_symint(lo.sym_sizes());
+    }
+    if (ctx->needs_input_grad(2)) {
+      to_inputs[2] = at::where(above, grad, 0.0).sum_to_size_symint(hi.sym_sizes());
+    }
+    return to_inputs;
+  }
+};
+
 struct TensorClampSte : Function<TensorClampSte> {
   static constexpr bool is_traceable = true;
 
@@ -179,6 +206,10 @@ Tensor scalar_clamp_ste(const Tensor& x, double lo, double hi) {
 
 Tensor scalar_clamp_min_ste(const Tensor& x, double lo) {
   return ScalarClampMinSte::apply(x, lo);
+}
+
+Tensor tensor_clamp(const Tensor& x, const Tensor& lo, const Tensor& hi) {
+  return TensorClamp::apply(x, lo, hi);
 }
 
 Tensor tensor_clamp_ste(const Tensor& x, const Tensor& lo, const Tensor& hi) {

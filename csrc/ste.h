@@ -1,4 +1,4 @@
-// Straight-through estimator (STE) ops; values, gradients and dtypes are documented in core/qat/ops/ste.py.
+// Straight-through estimator (STE) ops; core/qat/ops/ste.py documents their values and gradients.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,6 +14,7 @@ at::Tensor binary_sign_ste(const at::Tensor& x);
 at::Tensor ternary_sign_ste(const at::Tensor& x);
 at::Tensor scalar_clamp_ste(const at::Tensor& x, double lo, double hi);
 at::Tensor scalar_clamp_min_ste(const at::Tensor& x, double lo);
+at::Tensor tensor_clamp(const at::Tensor& x, const at::Tensor& lo, const at::Tensor& hi);
 at::Tensor tensor_clamp_ste(const at::Tensor& x, const at::Tensor& lo, const at::Tensor& hi);
 at::Tensor& tensor_clamp_ste_(at::Tensor& x, const at::Tensor& lo, const at::Tensor& hi);
 at::Tensor abs_binary_sign_grad(const at::Tensor& x);

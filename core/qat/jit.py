@@ -70,6 +70,11 @@ def _keep_non_persistent(source: nn.Module, scripted: nn.Module) -> None:
             object.__setattr__(targets[name], "_non_persistent_buffers_set", names)
 
 
+def _compilation_errors() -> tuple[type[Exception], ...]:
+    frontend = _torch_jit.frontend.FrontendError  # syntax that TorchScript does not know
+    return (RuntimeError, OSError, NotImplementedError, frontend, _torch_jit.Error)
+
+
 def script(module: nn.Module) -> nn.Module:
     """Compile ``module`` with TorchScript; on failure warn once, naming the class, and return it.
 
@@ -88,7 +93,7 @@ def script(module: nn.Module) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecation of TorchScript, said once per module
             scripted = _torch_jit.script(module)
-    except (RuntimeError, OSError, NotImplementedError, torch.jit.Error) as error:
+    except _compilation_errors() as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         _warn_once(f"{type(module).__name__} can not be compiled and runs eagerly: {first_line}")
         return module

@@ -21,7 +21,7 @@ from qat_cli.errors import UserError
 ZIP_MAGIC = b"PK\x03\x04"
 TORCH_PICKLE_PROTOCOL = 2
 # How torch names what it refuses to import while it reads.
-_CODE = re.compile(r"(?:GLOBAL|class|function) ([\w.]+\.[\w.]+)")
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read_tensor_file(path: Path) -> Any:
@@ -85,27 +85,28 @@ def _read_torch(path: Path) -> Any:
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        culprit = _CODE.search(str(error))
-        if culprit is None and _is_bare_pickle(path):
-            raise UserError(
-                f"{path} is a Python pickle, not a tensor file: reading it could run code, so it "
-                "was not read. Save the model.state_dict() with torch.save or safetensors."
-            ) from None
-        if culprit is not None:
-            raise UserError(
-                f"{path} holds more than tensors: reading it would run code from the file "
-                f"(it names {culprit.group(1)}), so it was not read. Where it comes from, save "
-                "model.state_dict() alone, with torch.save or safetensors."
-            ) from None
-        raise UserError(_not_a_checkpoint(path)) from None
+        raise UserError(_why_not_unpickled(path, str(error))) from None
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, OSError) as error:
         raise UserError(_not_a_checkpoint(path)) from error
 
 
-def _is_bare_pickle(path: Path) -> bool:
+def _why_not_unpickled(path: Path, message: str) -> str:
+    refused = _REFUSED.search(message)
     with open(path, "rb") as stream:
-        start = stream.read(2)
-    return start[:1] == b"\x80" and start[1] > TORCH_PICKLE_PROTOCOL
+        start = stream.read(4)
+    if refused is not None or start == ZIP_MAGIC:  # a zip that passed its checksums is whole
+        named = f" (it names {refused.group(1)})" if refused else ""
+        return (
+            f"{path} holds more than tensors: reading it would run code from the file{named}, so "
+            "it was not read. Where it comes from, save model.state_dict() alone, with torch.save "
+            "or safetensors."
+        )
+    if start[:1] == b"\x80" and start[1] > TORCH_PICKLE_PROTOCOL:
+        return (
+            f"{path} is a Python pickle, not a tensor file: reading it could run code, so it was "
+            "not read. Save the model.state_dict() with torch.save or safetensors."
+        )
+    return _not_a_checkpoint(path)
 
 
 def _not_a_checkpoint(path: Path) -> str:

@@ -15,7 +15,7 @@ from qat_cli.errors import UserError
 # Where training programs keep the state dict inside what they save; tried in this order.
 CONTAINERS = ("weights", "state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")  # put in front by DataParallel and torch.compile
-LISTED = 40  # names in one error, per kind
+LISTED = 100  # names in one error, per kind
 
 
 @dataclass(frozen=True)

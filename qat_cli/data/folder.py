@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +71,11 @@ def load_folder(config: DataConfig) -> Dataset:
 
 def _existing_folder(name: str) -> Path:
     root = Path(name).expanduser().absolute()
-    if not root.exists():
-        raise UserError(f"data folder {root} does not exist.")
-    if not root.is_dir():
+    try:
+        mode = root.stat().st_mode
+    except OSError as error:
+        raise UserError(f"cannot read data folder {root}: {error.strerror}.") from error
+    if not stat.S_ISDIR(mode):
         raise UserError(f"data {root} is a file, not a folder; {LAYOUT}.")
     return root
 

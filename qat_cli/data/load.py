@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.digits import load_digits
@@ -54,8 +54,8 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
 def _source(name: str) -> Callable[[DataConfig], Dataset]:
     if name in SOURCES:
         return SOURCES[name]
-    path = Path(name).expanduser()
-    if path.exists() or len(path.parts) > 1:
+    looks_like_path = "/" in name or os.sep in name or name.startswith("~")
+    if looks_like_path or os.path.exists(name):
         return load_folder
     raise UserError(
         f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES)}; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +56,7 @@ def load_factory(name: str) -> Callable[..., Any]:
 
 def _load_file(path: Path) -> ModuleType:
     path = path.expanduser().absolute()
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"model file {path} does not exist.")
     # A name of its own, so that two files called model.py do not replace each other.
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()

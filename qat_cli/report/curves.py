@@ -26,13 +26,15 @@ def write_curves(path: Path, history: Sequence[Row], title: str, best_epoch: int
     from matplotlib.figure import Figure  # not pyplot: no display, no global state
 
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    figure.suptitle(title)
-    panels = figure.subplots(1, 2)
-    for axes, quantity, label in zip(
-        panels, ("loss", "top1"), ("cross-entropy loss", "top-1 accuracy (%)"), strict=True
+    loss, accuracy = figure.subplots(1, 2)
+    for axes, quantity, label in (
+        (loss, "loss", "cross-entropy loss"),
+        (accuracy, "top1", "top-1 accuracy (%)"),
     ):
         _draw(axes, history, quantity, best_epoch)
         axes.set_ylabel(label)
+    figure.suptitle(title, x=0.01, ha="left")
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     write_atomically(path, buffer.getvalue())
@@ -41,31 +43,13 @@ def write_curves(path: Path, history: Sequence[Row], title: str, best_epoch: int
 def _draw(axes, history: Sequence[Row], quantity: str, best_epoch: int) -> None:  # type: ignore[no-untyped-def]
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(history) < 15 else None
-    for part, color in (("train", TRAIN_COLOR), ("val", VAL_COLOR)):
+    for part, name, color in (
+        ("train", "training", TRAIN_COLOR),
+        ("val", "validation", VAL_COLOR),
+    ):
         values = [row[f"{part}_{quantity}"] for row in history]
-        axes.plot(epochs, values, color=color, marker=marker, markersize=3, linewidth=1.6)
-        axes.annotate(
-            "training" if part == "train" else "validation",
-            (epochs[-1], values[-1]),
-            xytext=(4, 5 if part == "val" else -10),
-            textcoords="offset points",
-            ha="right",
-            color=color,
-            fontsize=9,
-        )
-    axes.axvline(best_epoch, color=BEST_COLOR, linewidth=1, linestyle=":")
-    axes.annotate(
-        f"best: epoch {best_epoch}",
-        (best_epoch, 0.5),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4, 0),
-        textcoords="offset points",
-        ha="right",
-        rotation=90,
-        va="center",
-        color=BEST_COLOR,
-        fontsize=8,
-    )
+        axes.plot(epochs, values, color=color, marker=marker, markersize=3, label=name)
+    axes.axvline(best_epoch, color=BEST_COLOR, linestyle=":", label=f"best: epoch {best_epoch}")
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.25)

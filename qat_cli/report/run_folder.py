@@ -63,13 +63,22 @@ def create_run_folder(command: str, recipe_name: str, out: Path | None) -> RunFo
     Raises:
         UserError: ``out`` is a file or a folder with something in it, or cannot be written.
     """
-    if out is None:
-        return _make(_next_free(RUNS / command, recipe_name))
+    try:
+        if out is None:
+            return _make(_next_free(RUNS / command, recipe_name))
+        _refuse_full(out)
+        return _make(out)
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {out or RUNS}: {error.strerror}; choose another folder with --out."
+        ) from error
+
+
+def _refuse_full(out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         what = "holds another run" if RunFolder(out).last.exists() else "is not empty"
         hint = f"go on with it: --resume --out {out}, or choose" if "run" in what else "choose"
         raise UserError(f"{out} {what}; {hint} another folder with --out.")
-    return _make(out)
 
 
 @contextmanager
@@ -107,7 +116,7 @@ def find_run_folder(command: str, recipe_name: str | None, out: Path | None) -> 
                 "start one without --resume, or name its folder with --out."
             )
         folder = RunFolder(numbered[max(numbered)])
-    if not folder.last.is_file():
+    if not os.path.isfile(folder.last):  # unlike Path.is_file, False where looking is forbidden
         raise UserError(
             f"{folder.path} has no {folder.last.relative_to(folder.path)} to resume from; "
             "start again without --resume."
@@ -131,11 +140,6 @@ def _numbered(parent: Path, recipe_name: str) -> dict[int, Path]:
 
 def _make(path: Path) -> RunFolder:
     folder = RunFolder(path)
-    try:
-        folder.best.parent.mkdir(parents=True, exist_ok=True)
-        folder.log.touch()
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {path}: {error.strerror}; choose another folder with --out."
-        ) from error
+    folder.best.parent.mkdir(parents=True, exist_ok=True)
+    folder.log.touch()
     return folder

@@ -163,7 +163,9 @@ def test_flag_read_in_a_compiled_function_is_live():
     import torch
 
     config.VERBOSE = False
-    compiled = torch.compile(lambda x: x + 1 if config.VERBOSE else x, fullgraph=True, backend="eager")
+    compiled = torch.compile(
+        lambda x: x + 1 if config.VERBOSE else x, fullgraph=True, backend="eager"
+    )
     assert compiled(torch.zeros(1)).item() == 0
     config.VERBOSE = True
     assert compiled(torch.zeros(1)).item() == 1

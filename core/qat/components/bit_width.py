@@ -1,5 +1,7 @@
 """Bit widths."""
 
+import numbers
+
 from torch import Tensor, nn
 
 from .stateless import scalar
@@ -7,8 +9,9 @@ from .stateless import scalar
 
 def check_bit_width(bit_width: float) -> None:
     """Raise ValueError unless ``bit_width`` is a whole number from 1 to 32."""
-    if bit_width != int(bit_width) or not 1 <= bit_width <= 32:
-        raise ValueError(f"bit_width is {bit_width}; it must be a whole number from 1 to 32.")
+    is_number = isinstance(bit_width, numbers.Real) and not isinstance(bit_width, bool)
+    if not is_number or not 1 <= bit_width <= 32 or bit_width != int(bit_width):
+        raise ValueError(f"bit_width is {bit_width!r}; it must be a whole number from 1 to 32.")
 
 
 class BitWidthConst(nn.Module):

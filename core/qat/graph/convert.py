@@ -10,11 +10,12 @@ from .bias_scale import pass_scales_to_biases
 from .build import build_activation, build_add, build_weight_layer
 from .float_parts import float_notes
 from .grid import lies_on_grid
+from .in_place import follow_in_place
 from .modules_only import quantize_modules
 from .report import LayerReport, Quantized, describe, weight_row
 from .rules import Decision, Role, Rule, decide
 from .sites import Place, find_places
-from .trace import TraceFailure, trace
+from .trace import TraceFailure, modes_kept, trace
 
 
 def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:
@@ -38,13 +39,15 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
     except TraceFailure as failure:
         return quantize_modules(model, rules, example_input, str(failure))
     converted = traced.graph_module
+    follow_in_place(converted)
     places = find_places(converted)
     decisions = decide(rules, [place.site for place in places])
     rows = [_convert(converted, place, decisions[place.site.name]) for place in places]
     converted.graph.lint()
     converted.recompile()
     converted.delete_all_unused_submodules()
-    converted.train(model.training)
+    with modes_kept(model):
+        converted.train(model.training)
     pass_scales_to_biases(converted)
     return Quantized(converted, rows, traced.notes + float_notes(converted))
 

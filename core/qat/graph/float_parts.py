@@ -1,6 +1,7 @@
 """What a converted model still computes in float, in words."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from torch import fx, nn
 
@@ -8,11 +9,16 @@ from qat.nn.activation import QuantActivation
 from qat.nn.eltwise import QuantEltwiseAdd
 from qat.nn.weight_layer import QuantWeightLayer
 
-from .functions import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
-from .sites import activation_of, is_activation_tensor, is_add, weight_layer_class
-from .trace import scope_of
+from .functions import (
+    ACTIVATION_MODULES,
+    GRID_KEEPING_FUNCTIONS,
+    GRID_KEEPING_METHODS,
+    GRID_KEEPING_MODULES,
+)
+from .sites import gives_activations, is_add, weight_layer_class
+from .trace import is_torchs_own, scope_of
 
-_QUANTIZED = (QuantWeightLayer, QuantActivation, QuantEltwiseAdd)
+QUANTIZED = (QuantWeightLayer, QuantActivation, QuantEltwiseAdd)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -21,7 +27,7 @@ def float_notes(model: fx.GraphModule) -> list[str]:
     norms = 0
     others: dict[str, list[str]] = {}
     for node in model.graph.nodes:
-        if not is_activation_tensor(node) or node.op in ("placeholder", "output"):
+        if not gives_activations(node) or node.op in ("placeholder", "output"):
             continue
         module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, _BATCH_NORM):
@@ -30,20 +36,36 @@ def float_notes(model: fx.GraphModule) -> list[str]:
             kind = type(module).__name__ if module is not None else _function_name(node)
             where = str(node.target) if module is not None else scope_of(node).rstrip(".")
             others.setdefault(kind, []).append(where or "the model itself")
+    return _notes(others, norms)
+
+
+def module_notes(parts: Iterable[tuple[str, nn.Module]]) -> list[str]:
+    """The same for a model that is no graph, from its modules by name."""
+    norms = 0
+    others: dict[str, list[str]] = {}
+    for name, module in parts:
+        if isinstance(module, _BATCH_NORM):
+            norms += 1
+        elif is_torchs_own(module) and not _has_row(module):
+            others.setdefault(type(module).__name__, []).append(name)
+    return _notes(others, norms)
+
+
+def _notes(others: dict[str, list[str]], norms: int) -> list[str]:
     notes = [f"in float: {kind} in {_places(where)}" for kind, where in others.items()]
     if norms:
         notes.append(f"in float: {norms} batch norms, each a scale and shift behind a layer")
     return notes
 
 
+def _has_row(module: nn.Module) -> bool:
+    known = isinstance(module, (*QUANTIZED, *GRID_KEEPING_MODULES))
+    return known or weight_layer_class(module) is not None or type(module) in ACTIVATION_MODULES
+
+
 def _has_row_or_keeps_grid(node: fx.Node, module: nn.Module | None) -> bool:
     if module is not None:
-        known = isinstance(module, (*_QUANTIZED, *GRID_KEEPING_MODULES))
-        return (
-            known
-            or weight_layer_class(module) is not None
-            or activation_of(node, module) is not None
-        )
+        return _has_row(module)
     if is_add(node):
         return True
     if node.op == "call_method":

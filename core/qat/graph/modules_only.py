@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 from .bias_scale import pass_scales_to_biases
 from .build import build_activation, build_weight_layer
+from .float_parts import QUANTIZED, module_notes
 from .functions import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES, ADD_FUNCTIONS
 from .report import LayerReport, Quantized, describe, weight_row
 from .rules import Role, Rule, Site, decide
 from .sites import WEIGHT_ROLES, Place, mark_ends, weight_layer_class
+from .trace import is_torchs_own, modes_kept
 
 _POOLS = tuple(
     getattr(nn.functional, f"{kind}{d}d")
@@ -45,8 +47,9 @@ def quantize_modules(
     model: nn.Module, rules: Sequence[Rule], example_input: Tensor, reason: str
 ) -> Quantized:
     """Convert module by module; ``reason`` is why the model does not trace."""
-    converted = copy.deepcopy(model)
+    converted = _copy_with_same_tensors(model)
     places = _find_modules(converted)
+    paths = _paths(converted)
     decisions = decide(rules, [place.site for place in places])
     rows: list[LayerReport] = []
     for place in places:
@@ -54,14 +57,14 @@ def quantize_modules(
         assert module is not None
         if place.activation is not None:
             replacement = build_activation(name, place.activation, module, decision)
-            converted.set_submodule(name, replacement)
+            _replace(converted, paths[module], replacement)
             act = getattr(replacement, "act_quant", None)
             shown = describe(act) if act is not None else "float"
             rows.append(LayerReport(name, type(replacement).__name__, "-", "-", shown))
             continue
         quantized = build_weight_layer(name, module, decision, input_on_grid=False)
         if quantized.has_quantizers():
-            converted.set_submodule(name, quantized)
+            _replace(converted, paths[module], quantized)
             rows.append(weight_row(name, type(quantized).__name__, quantized.proxies(), ""))
         else:
             rows.append(LayerReport(name, place.site.module_type, "float", "-", "-"))
@@ -70,13 +73,43 @@ def quantize_modules(
     stays = _functions_in_forward(model, example_input)
     if stays:
         notes.append(f"in float, as functions in forward: {stays}")
+    notes += module_notes(_parts(converted))
     return Quantized(converted, rows, notes)
+
+
+def _copy_with_same_tensors(model: nn.Module) -> nn.Module:
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def _paths(model: nn.Module) -> dict[nn.Module, list[str]]:
+    """All names of each module: one that is used in two places has two."""
+    paths: dict[nn.Module, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        paths.setdefault(module, []).append(name)
+    return paths
+
+
+def _replace(model: nn.Module, names: list[str], replacement: nn.Module) -> None:
+    for name in names:
+        model.set_submodule(name, replacement)
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules with their names, but not those inside of torch's own, which use them their way."""
+    inner: set[nn.Module] = set()
+    for name, module in model.named_modules():
+        if module in inner:
+            continue
+        yield name, module
+        if is_torchs_own(module) or isinstance(module, QUANTIZED):
+            inner.update(module.modules())
 
 
 def _find_modules(model: nn.Module) -> list[Place]:
     weights: list[Place] = []
     places: list[Place] = []
-    for name, module in model.named_modules():
+    for name, module in _parts(model):
         activation = ACTIVATION_MODULES.get(type(module))
         if name and weight_layer_class(module) is not None:
             place = Place(Site(name, type(module).__name__, WEIGHT_ROLES), [], module=module)
@@ -115,22 +148,16 @@ def _functions_in_forward(model: nn.Module, example_input: Tensor) -> str:
     def leave(*_: Any) -> None:
         watch.depth -= 1
 
-    own = [m for m in model.modules() if type(m).__module__.startswith("torch.nn")]
-    hooks = [m.register_forward_pre_hook(enter) for m in own if not _is_container(m)]
-    hooks += [m.register_forward_hook(leave) for m in own if not _is_container(m)]
-    was_training = model.training
+    own = [module for module in model.modules() if is_torchs_own(module)]
+    hooks = [module.register_forward_pre_hook(enter) for module in own]
+    hooks += [module.register_forward_hook(leave) for module in own]
     try:
-        model.eval()
-        with torch.no_grad(), watch:
+        with modes_kept(model), torch.no_grad(), watch:
+            model.eval()
             model(example_input)
     except Exception as error:  # the user's own forward: report, the engine will meet it again
         return f"unknown, since forward raises {type(error).__name__}: {error}"
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(was_training)
     return ", ".join(f"{name} ({count} calls)" for name, count in watch.seen.items())
-
-
-def _is_container(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)

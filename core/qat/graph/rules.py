@@ -7,6 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
+#: What a rule can make of a ReLU-like function.
+ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
+
+
 class Role(Enum):
     """What a quantizer is for."""
 
@@ -70,6 +74,13 @@ class Rule:
     choices: Mapping[Role, QuantizerChoice | None]
     activation_function: str | None = None
     optional: bool = False
+
+    def __post_init__(self) -> None:
+        if self.activation_function not in (None, *ACTIVATION_CHOICES):
+            raise ValueError(
+                f"{self.label}: activation_function is {self.activation_function!r}; "
+                f"choose one of {', '.join(map(repr, ACTIVATION_CHOICES))}."
+            )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,12 @@ class Place:
 
 
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
-    """The float class that ``module`` computes as, if it is one that can be quantized."""
+    """The float class that ``module`` computes as, if it is one that can be quantized.
+
+    One whose weight is computed from other parameters (weight norm) can not.
+    """
+    if module._parameters.get("weight") is None:
+        return None
     for float_class in WEIGHT_LAYERS:
         if isinstance(module, float_class) and type(module).forward is float_class.forward:
             return float_class
@@ -105,9 +110,23 @@ def is_add(node: fx.Node) -> bool:
 
 def is_activation_tensor(node: fx.Node) -> bool:
     """Whether the node's value is one floating point tensor computed from the input."""
-    meta: Any = node.meta.get("tensor_meta")
+    return node.op != "get_attr" and _is_float(node.meta.get("tensor_meta"))
+
+
+def gives_activations(node: fx.Node) -> bool:
+    """Whether the node's value is, or is a tuple that has, a tensor as above."""
+    return node.op != "get_attr" and _has_float(node.meta.get("tensor_meta"))
+
+
+def _is_float(meta: Any) -> bool:
     dtype = getattr(meta, "dtype", None)
-    return node.op != "get_attr" and dtype is not None and dtype.is_floating_point
+    return dtype is not None and dtype.is_floating_point
+
+
+def _has_float(meta: Any) -> bool:
+    if _is_float(meta):
+        return True
+    return isinstance(meta, tuple | list) and any(_has_float(item) for item in meta)
 
 
 def _free_name(traced: fx.GraphModule, node: fx.Node, function: str, taken: set[str]) -> str:

@@ -1,5 +1,8 @@
 """Tracing a float model with ``torch.fx``, so that functions in its ``forward`` can be replaced."""
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +15,8 @@ _DROPOUT = {
     F.dropout1d: nn.Dropout1d,
     F.dropout2d: nn.Dropout2d,
     F.dropout3d: nn.Dropout3d,
+    F.alpha_dropout: nn.AlphaDropout,
+    F.feature_alpha_dropout: nn.FeatureAlphaDropout,
 }
 
 
@@ -32,15 +37,27 @@ class TraceFailure(Exception):
     """The model does not trace; the text says why."""
 
 
+def is_torchs_own(module: nn.Module) -> bool:
+    """Whether torch's own code, no user's, computes ``module`` and uses what is inside of it."""
+    forward = type(module).forward
+    if isinstance(module, nn.Sequential) or forward is nn.Module.forward:
+        return False
+    return str(getattr(forward, "__module__", "")).startswith("torch.nn.")
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return is_torchs_own(m)
+
+
 def trace(model: nn.Module, example_input: Tensor) -> Trace:
     """Trace ``model`` as it is in evaluation, with the shapes that ``example_input`` gives.
 
     Raises:
         TraceFailure: the model's Python code depends on data, or the graph does not run.
     """
-    was_training = model.training
     notes: list[str] = []
-    try:
+    with modes_kept(model):
         model.eval()
         graph = _graph_of(model)
         traced = fx.GraphModule(model, graph)
@@ -50,17 +67,25 @@ def trace(model: nn.Module, example_input: Tensor) -> Trace:
                 "the model's forward differs between training and evaluation beyond dropout: "
                 "the converted model computes as in evaluation"
             )
-    finally:
-        model.train(was_training)
-    _make_dropout_modules(traced)
-    _propagate_shapes(traced, example_input)
-    traced.train(was_training)
+        _make_dropout_modules(traced)
+        _propagate_shapes(traced, example_input)
     return Trace(traced, notes)
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Put the training mode of every module back on leaving; frozen ones stay frozen."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _graph_of(model: nn.Module) -> fx.Graph:
     try:
-        return fx.Tracer().trace(model)
+        return _Tracer().trace(model)
     except Exception as error:  # whatever the user's forward raises on a proxy
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TraceFailure(first_line) from error
@@ -68,27 +93,37 @@ def _graph_of(model: nn.Module) -> fx.Graph:
 
 def _differs(evaluation: fx.Graph, model: nn.Module) -> bool:
     try:
-        training = fx.Tracer().trace(model)
+        training = _Tracer().trace(model)
     except Exception:  # it does not trace in training mode, so it does something else there
         return True
     return _outline(evaluation) != _outline(training)
 
 
-def _outline(graph: fx.Graph) -> list[tuple[str, str]]:
-    return [(node.op, str(node.target)) for node in graph.nodes]
+def _outline(graph: fx.Graph) -> list[tuple[str, ...]]:
+    return [_line(node) for node in graph.nodes]
+
+
+def _line(node: fx.Node) -> tuple[str, ...]:
+    if node.target in _DROPOUT:  # made to follow the mode of the converted model
+        return (node.op, str(node.target))
+    return (node.op, str(node.target), str(node.args), str(node.kwargs))
 
 
 def _make_dropout_modules(traced: fx.GraphModule) -> None:
     # A functional dropout was traced with the mode of that moment; a module follows the model's.
     for node in list(traced.graph.nodes):
-        if node.op == "call_function" and node.target in _DROPOUT:
-            p = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-            name = unique_name(traced, f"{scope_of(node)}dropout")
-            traced.add_submodule(name, _DROPOUT[node.target](p))
-            with traced.graph.inserting_after(node):
-                replacement = traced.graph.call_module(name, (node.args[0],))
-            node.replace_all_uses_with(replacement)
-            traced.graph.erase_node(node)
+        if node.op != "call_function" or node.target not in _DROPOUT:
+            continue
+        arguments = inspect.signature(node.target).bind(*node.args, **node.kwargs)
+        arguments.apply_defaults()
+        if arguments.arguments["training"]:  # on in evaluation too: it does not follow any mode
+            continue
+        name = unique_name(traced, f"{scope_of(node)}dropout")
+        traced.add_submodule(name, _DROPOUT[node.target](arguments.arguments["p"]))
+        with traced.graph.inserting_after(node):
+            replacement = traced.graph.call_module(name, (arguments.arguments["input"],))
+        node.replace_all_uses_with(replacement)
+        traced.graph.erase_node(node)
     traced.recompile()
 
 

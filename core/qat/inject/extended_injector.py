@@ -20,7 +20,11 @@ class ExtendedInjectorType(InjectorType):  # type: ignore[misc, valid-type]
         if len(bases) == 1 and not any(not key.startswith("__") for key in own):
             # The package refuses an extension that changes nothing; a docstring is reason enough.
             bases = (*bases, _Nothing) if _Nothing is not None else bases
-        return super().__new__(mcs, name, bases, own)
+        made = super().__new__(mcs, name, bases, own)
+        type.__setattr__(made, "_own", frozenset(own))
+        if len(bases) > 1:
+            _follow_method_resolution_order(made)
+        return made
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(
@@ -52,6 +56,15 @@ _WRITTEN_BY_PYTHON = frozenset(
 )
 _Nothing: Any = None
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _follow_method_resolution_order(made: Any) -> None:
+    # The package merges whole bases, so that a base of the first would hide what the second says.
+    specs = made.__dependencies__.specs
+    for ancestor in reversed(made.__mro__):
+        for name in vars(ancestor).get("_own", ()):
+            if name in ancestor.__dependencies__.specs:
+                specs[name] = ancestor.__dependencies__.specs[name]
 
 
 def _without_arguments(name: str, item: Any) -> Any:

@@ -25,6 +25,18 @@ class Scope:
         return resolution.resolve(name)
 
 
+class Outside:
+    """What ``this`` sees beyond the outermost injector: nothing that could be read."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __getattr__(self, name: str) -> Any:
+        if name == _PARENT:
+            return self
+        raise DependencyError(self.message)
+
+
 class Resolution:
     """Resolves attributes of one injector; every attribute is built once per resolution.
 
@@ -68,12 +80,13 @@ class Resolution:
         self.built[name] = result
         return result
 
-    def parent_scope(self) -> Scope:
-        if self.parent is None:
-            raise DependencyError(
-                f"{self.injector.__name__!r} shifts 'this' by more levels than it is nested in"
-            )
-        return self.parent.scope
+    def parent_scope(self) -> "Scope | Outside":
+        if self.parent is not None:
+            return self.parent.scope
+        return Outside(
+            f"{self.injector.__name__!r} shifts 'this' by more levels than it is nested in "
+            f"(needed by {' -> '.join(self.chain)})"
+        )
 
     def _create(self, name: str, spec: Any) -> Any:
         nested = getattr(spec.factory, "injector", None)

@@ -14,6 +14,7 @@ from qat.proxy import (
 )
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor
+from qat.tensor.grid import distances
 
 from .proxies import Quantizer, accepted_by, make_proxy, unwrap, with_prefix
 
@@ -143,10 +144,17 @@ class QuantWeightLayer(nn.Module):
     def quant_bias(self) -> QuantTensor | None:
         """The bias as it is used; None without a bias.
 
+        A bias that takes its scale from the layer's input takes it from ``input_quant`` here.
+
         Raises:
-            RuntimeError: its scale depends on the layer's input.
+            RuntimeError: there is no ``input_quant`` to take it from.
         """
-        return None if self.bias is None else self.bias_quant(self.bias)
+        if self.bias is None:
+            return None
+        scale = None
+        if self.bias_quant.requires_input_scale:
+            scale = _product(self.input_quant.scale(), self.quant_weight_scale())
+        return self.bias_quant(self.bias, scale)
 
     def proxies(self) -> dict[str, QuantProxy]:
         """The layer's proxies by role: weight, bias, input, output."""
@@ -158,37 +166,26 @@ class QuantWeightLayer(nn.Module):
 
     def _quantize_bias(self, x: Tensor | QuantTensor, weight: QuantTensor) -> QuantTensor:
         scale = None
-        if self.bias_quant.requires_input_scale:
-            scale = self._accumulator_scale(x, weight)
+        if self.bias_quant.requires_input_scale and isinstance(x, QuantTensor):
+            scale = _product(x.scale, weight.scale)
         return self.bias_quant(self.bias, scale)
-
-    def _accumulator_scale(self, x: Tensor | QuantTensor, weight: QuantTensor) -> Tensor | None:
-        """Input scale times weight scale, 0-dimensional or [channels]; None where one is missing."""
-        if not isinstance(x, QuantTensor) or x.scale is None or weight.scale is None:
-            return None
-        if x.scale.numel() != 1:  # a scale per input channel does not leave the sum
-            return None
-        per_channel = weight.scale.reshape(-1) if weight.scale.numel() > 1 else weight.scale
-        return x.scale.reshape(()) * (
-            per_channel if per_channel.numel() > 1 else per_channel.reshape(())
-        )
 
     def _accumulator(
         self, value: Tensor, x: Tensor | QuantTensor, weight: QuantTensor, bias: QuantTensor | None
     ) -> QuantTensor:
         """The unquantized output with the grid of its accumulator, where it has one."""
-        on_grid = bias is None or (self.bias_quant.is_quant_enabled and self._bias_shares_scale())
-        scale = self._accumulator_scale(x, weight)
-        if scale is None or not on_grid or not isinstance(x, QuantTensor):
-            return QuantTensor(value, training=self.training)
-        if scale.dim() > 0:
-            scale = scale.reshape(self.channel_shape(scale.numel()))
-        return QuantTensor(
-            value, scale, 0.0, self._accumulator_bits(x, weight, bias), True, self.training
-        )
+        known = isinstance(x, QuantTensor) and not x.missing and not weight.missing
+        if known and (bias is None or self._bias_is_on_grid()):
+            scale = _product(x.scale, weight.scale)  # type: ignore[union-attr]
+            if scale is not None:
+                if scale.dim() > 0:
+                    scale = scale.reshape(self.channel_shape(scale.numel()))
+                bits = self._accumulator_bits(x, weight, bias)  # type: ignore[arg-type]
+                return QuantTensor(value, scale, 0.0, bits, True, self.training)
+        return QuantTensor(value, training=self.training)
 
-    def _bias_shares_scale(self) -> bool:
-        return self.bias_quant.requires_input_scale
+    def _bias_is_on_grid(self) -> bool:
+        return self.bias_quant.is_quant_enabled and self.bias_quant.requires_input_scale
 
     def _accumulator_bits(
         self, x: QuantTensor, weight: QuantTensor, bias: QuantTensor | None
@@ -197,10 +194,20 @@ class QuantWeightLayer(nn.Module):
         largest = terms * _magnitude(x) * _magnitude(weight)
         if bias is not None:
             largest = largest + _magnitude(bias)
-        return ceil_ste(torch.log2(largest + 1.0)) + 1.0
+        return (ceil_ste(torch.log2(largest + 1.0)) + 1.0).to(torch.float32)
+
+
+def _product(input_scale: Tensor | None, weight_scale: Tensor | None) -> Tensor | None:
+    """Scale of the accumulator, 0-dimensional or [channels]; None where there is none."""
+    if input_scale is None or weight_scale is None:
+        return None
+    if input_scale.numel() != 1:  # a scale per input channel does not leave the sum
+        return None
+    shape = (-1,) if weight_scale.numel() > 1 else ()
+    return input_scale.reshape(()) * weight_scale.reshape(shape)
 
 
 def _magnitude(x: QuantTensor) -> Tensor:
-    # |q - zero_point| <= 2**(b-1) signed, 2**b - 1 unsigned; a signed zero point doubles the range.
-    bits = x.bit_width.to(torch.float32)  # type: ignore[union-attr]
-    return torch.pow(2.0, bits - 1.0) if x.signed else torch.pow(2.0, bits) - 1.0
+    """The largest ``|q - zero_point|`` that the grid allows."""
+    low, high = distances(x)
+    return torch.maximum(-low, high)

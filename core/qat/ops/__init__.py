@@ -18,10 +18,10 @@ from qat.ops.ste import round_ste as round_ste
 from qat.ops.ste import round_to_zero_ste as round_to_zero_ste
 from qat.ops.ste import scalar_clamp_min_ste as scalar_clamp_min_ste
 from qat.ops.ste import scalar_clamp_ste as scalar_clamp_ste
+from qat.ops.ste import tensor_clamp as tensor_clamp
 from qat.ops.ste import tensor_clamp_ste as tensor_clamp_ste
 from qat.ops.ste import tensor_clamp_ste_ as tensor_clamp_ste_
 from qat.ops.ste import ternary_sign_ste as ternary_sign_ste
 from qat.ops.values import binary_sign as binary_sign
 from qat.ops.values import dpu_round as dpu_round
-from qat.ops.values import tensor_clamp as tensor_clamp
 from qat.ops.values import ternary_sign as ternary_sign

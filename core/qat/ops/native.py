@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from qat.ops.native_build import build
-from qat.ops.native_toolchain import NativeBuildError
 
 
 class NativeBackendWarning(RuntimeWarning):
@@ -46,7 +45,7 @@ def load() -> LoadResult:
             if _result.library is None:
                 warnings.warn(
                     f"the native STE backend is not available: {_result.failure}; "
-                    "using the Python implementation: the same numbers, more slowly",
+                    "using the Python implementation, which gives the same numbers",
                     NativeBackendWarning,
                     stacklevel=2,
                 )
@@ -61,6 +60,6 @@ def _load() -> LoadResult:
         except OSError:  # altered on disk, or made for another torch of the same version
             library = build(rebuild=True)
             torch.ops.load_library(library)
-    except (NativeBuildError, OSError, ImportError) as error:
+    except (RuntimeError, OSError, ImportError) as error:
         return LoadResult(None, str(error))
     return LoadResult(library, "")

@@ -212,5 +212,8 @@ def _compile_error(compiler: Compiler, output: str | None, log: Path) -> str:
     if output is None:
         return f"{problem} (see above)"
     log.write_text(output, encoding="utf-8")
-    errors = [line.strip() for line in output.splitlines() if "error" in line.lower()]
+    lines = [line.strip() for line in output.splitlines()]
+    # The compiler's own words; around them stand those of the traceback that the build ends in.
+    errors = [line for line in lines if " error: " in line]
+    errors = errors or [line for line in lines if "error" in line.lower()]
     return f"{problem}: {errors[0] if errors else 'no message'} (all of it in {log})"

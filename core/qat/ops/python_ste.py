@@ -93,6 +93,26 @@ class TensorClampSteFn(Function):
         return grad, None, None
 
 
+class TensorClampFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+        ctx.save_for_backward(x, lo, hi)
+        return torch.clamp(x, lo, hi).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, lo, hi = ctx.saved_tensors
+        below, above = x < lo, x > hi
+        to_x = to_lo = to_hi = None
+        if ctx.needs_input_grad[0]:
+            to_x = torch.where(torch.logical_or(below, above), 0.0, grad)
+        if ctx.needs_input_grad[1]:
+            to_lo = torch.where(below, grad, 0.0).sum_to_size(lo.shape)
+        if ctx.needs_input_grad[2]:
+            to_hi = torch.where(above, grad, 0.0).sum_to_size(hi.shape)
+        return to_x, to_lo, to_hi
+
+
 class AbsBinarySignGradFn(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -115,6 +135,7 @@ ternary_sign_ste = TernarySignSteFn.apply
 scalar_clamp_ste = ScalarClampSteFn.apply
 scalar_clamp_min_ste = ScalarClampMinSteFn.apply
 tensor_clamp_ste = TensorClampSteFn.apply
+tensor_clamp = TensorClampFn.apply
 abs_binary_sign_grad = AbsBinarySignGradFn.apply
 
 

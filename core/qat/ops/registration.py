@@ -18,6 +18,7 @@ SCHEMAS = (
     "ternary_sign_ste(Tensor x) -> Tensor",
     "scalar_clamp_ste(Tensor x, float lo, float hi) -> Tensor",
     "scalar_clamp_min_ste(Tensor x, float lo) -> Tensor",
+    "tensor_clamp(Tensor x, Tensor lo, Tensor hi) -> Tensor",
     "tensor_clamp_ste(Tensor x, Tensor lo, Tensor hi) -> Tensor",
     "tensor_clamp_ste_(Tensor(a!) x, Tensor lo, Tensor hi) -> Tensor(a!)",
     "abs_binary_sign_grad(Tensor x) -> Tensor",

@@ -2,7 +2,7 @@
 
 The value is that of the exact function; the gradient is that of a simpler one, the identity for
 every ``*_ste`` op (Bengio et al. 2013, arXiv:1308.3432). A straight-through clamp therefore never
-stops a gradient: where saturation should, use :func:`qat.ops.tensor_clamp`.
+stops a gradient: where saturation should, use :func:`tensor_clamp`, here beside its relatives.
 
 Common to all ops: ``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided
 ones included; the result has its shape, dtype, device and memory format; NaN stays NaN. Scalar
@@ -24,6 +24,11 @@ from qat.ops.backend import implementation
 def round_ste(x: Tensor) -> Tensor:
     """Round to the nearest integer, ties to even; gradient: identity.
 
+    Args:
+        x: float, any shape.
+    Returns:
+        Integer-valued, same shape and dtype as ``x``.
+
     >>> x = torch.tensor([-1.5, 0.5, 0.7], requires_grad=True)
     >>> y = round_ste(x); y.detach()
     tensor([-2.,  0.,  1.])
@@ -38,6 +43,11 @@ def round_ste(x: Tensor) -> Tensor:
 def ceil_ste(x: Tensor) -> Tensor:
     """Round up, towards plus infinity; gradient: identity.
 
+    Args:
+        x: float, any shape.
+    Returns:
+        Integer-valued, same shape and dtype as ``x``.
+
     >>> ceil_ste(torch.tensor([-1.5, 0.2]))
     tensor([-1.,  1.])
     """
@@ -49,6 +59,11 @@ def ceil_ste(x: Tensor) -> Tensor:
 def floor_ste(x: Tensor) -> Tensor:
     """Round down, towards minus infinity; gradient: identity.
 
+    Args:
+        x: float, any shape.
+    Returns:
+        Integer-valued, same shape and dtype as ``x``.
+
     >>> floor_ste(torch.tensor([-1.5, 0.2]))
     tensor([-2.,  0.])
     """
@@ -59,6 +74,11 @@ def floor_ste(x: Tensor) -> Tensor:
 
 def round_to_zero_ste(x: Tensor) -> Tensor:
     """Drop the fraction, rounding towards zero; gradient: identity.
+
+    Args:
+        x: float, any shape.
+    Returns:
+        Integer-valued, same shape and dtype as ``x``.
 
     >>> round_to_zero_ste(torch.tensor([-1.7, 1.7]))
     tensor([-1.,  1.])
@@ -73,6 +93,11 @@ def dpu_round_ste(x: Tensor) -> Tensor:
 
     The value is that of :func:`qat.ops.values.dpu_round`, the rounding of the Xilinx DPU.
 
+    Args:
+        x: float, any shape.
+    Returns:
+        Integer-valued, same shape and dtype as ``x``.
+
     >>> dpu_round_ste(torch.tensor([-3.5, -1.5, 0.5, 1.5]))
     tensor([-3., -1.,  0.,  2.])
     """
@@ -83,6 +108,11 @@ def dpu_round_ste(x: Tensor) -> Tensor:
 
 def binary_sign_ste(x: Tensor) -> Tensor:
     """Map to {-1, +1}, both zeros to +1; gradient: identity.
+
+    Args:
+        x: float, any shape.
+    Returns:
+        -1 or +1, same shape and dtype as ``x``.
 
     >>> binary_sign_ste(torch.tensor([-0.3, -0.0, 0.0, 2.0]))
     tensor([-1.,  1.,  1.,  1.])
@@ -95,6 +125,11 @@ def binary_sign_ste(x: Tensor) -> Tensor:
 def ternary_sign_ste(x: Tensor) -> Tensor:
     """Map to {-1, 0, +1}, both zeros to 0; gradient: identity.
 
+    Args:
+        x: float, any shape.
+    Returns:
+        -1, 0 or +1, same shape and dtype as ``x``.
+
     >>> ternary_sign_ste(torch.tensor([-0.3, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
@@ -105,6 +140,12 @@ def ternary_sign_ste(x: Tensor) -> Tensor:
 
 def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
     """Clamp between two numbers, ``min(max(x, lo), hi)``; gradient: identity, outside as well.
+
+    Args:
+        x: float, any shape.
+        lo, hi: bounds, ``lo <= hi``.
+    Returns:
+        Within ``[lo, hi]``, same shape and dtype as ``x``.
 
     >>> scalar_clamp_ste(torch.tensor([-3.0, 0.5, 3.0]), -1.0, 1.0)
     tensor([-1.0000,  0.5000,  1.0000])
@@ -117,6 +158,12 @@ def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
 def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
     """Clamp from below, ``max(x, lo)``; gradient: identity, below as well.
 
+    Args:
+        x: float, any shape.
+        lo: lower bound.
+    Returns:
+        At least ``lo``, same shape and dtype as ``x``.
+
     >>> scalar_clamp_min_ste(torch.tensor([-3.0, 3.0]), -1.0)
     tensor([-1.,  3.])
     """
@@ -128,6 +175,12 @@ def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
 def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """Clamp between tensors; gradient: identity to ``x``, outside as well, none to the bounds.
 
+    Args:
+        x: float, any shape.
+        lo, hi: bounds, broadcastable to ``x``, ``lo <= hi``.
+    Returns:
+        Within ``[lo, hi]``, same shape and dtype as ``x``.
+
     >>> tensor_clamp_ste(torch.tensor([-3.0, 3.0]), torch.tensor(-1.0), torch.tensor([1.0, 2.0]))
     tensor([-1.,  2.])
     """
@@ -136,12 +189,38 @@ def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     return implementation().tensor_clamp_ste(x, lo, hi)
 
 
+def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """Clamp between tensors with the ordinary gradient, which stops where ``x`` saturates.
+
+    Args:
+        x: float, any shape.
+        lo, hi: bounds, broadcastable to ``x``, ``lo <= hi``.
+    Returns:
+        Within ``[lo, hi]``, same shape and dtype as ``x``.
+    Gradient: to ``x`` inside the bounds, both included (``torch.clamp`` halves it there); to ``lo``
+    where ``x < lo`` and to ``hi`` where ``x > hi``, summed over broadcast dimensions.
+
+    >>> x = torch.tensor([-3.0, 1.0, 3.0], requires_grad=True)
+    >>> tensor_clamp(x, torch.tensor(-1.0), torch.tensor(1.0)).sum().backward(); x.grad
+    tensor([0., 1., 0.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.tensor_clamp(x, lo, hi)
+    return implementation().tensor_clamp(x, lo, hi)
+
+
 def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """Clamp ``x`` in place between tensors and return it; gradient as :func:`tensor_clamp_ste`.
 
     ``x`` keeps its ``grad_fn``: the gradient passes as if nothing had been changed. As with
     torch's own in-place ops, a parameter that gathers gradients is refused (``RuntimeError``):
     clamp a copy.
+
+    Args:
+        x: float, any shape.
+        lo, hi: bounds, broadcastable to ``x``, ``lo <= hi``.
+    Returns:
+        ``x`` itself.
 
     >>> x = torch.tensor([-3.0, 3.0])
     >>> tensor_clamp_ste_(x, torch.tensor(-1.0), torch.tensor(1.0)) is x, x
@@ -166,6 +245,11 @@ def abs_binary_sign_grad(x: Tensor) -> Tensor:
     """Absolute value whose gradient is that of ``x * binary_sign(x)``: never zero, +1 at ``x = 0``.
 
     ``torch.abs`` has gradient 0 at 0, where a scale that reached it would stay for ever.
+
+    Args:
+        x: float, any shape.
+    Returns:
+        At least 0, same shape and dtype as ``x``.
 
     >>> x = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
     >>> abs_binary_sign_grad(x).sum().backward(); x.grad

@@ -58,22 +58,3 @@ def dpu_round(x: Tensor) -> Tensor:
     """
     is_negative_half = torch.logical_and(x < 0, x - torch.floor(x) == 0.5)
     return torch.where(is_negative_half, torch.ceil(x), torch.round(x))
-
-
-def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    """Clamp between tensors: ``min(max(x, lo), hi)``, with the ordinary gradient.
-
-    Args:
-        x: float, any shape.
-        lo, hi: broadcastable to ``x``, ``lo <= hi`` (where it is not, the result is ``hi``).
-    Returns:
-        Same shape and dtype as ``x``, within ``[lo, hi]``; NaN in ``x`` stays NaN.
-    Gradient: to ``x`` inside the bounds, bounds included; to ``lo`` where ``x < lo`` and to ``hi``
-        where ``x > hi``, summed over broadcast dimensions.
-
-    >>> tensor_clamp(torch.tensor([-2.0, 0.5, 2.0]), torch.tensor(-1.0), torch.tensor(1.0))
-    tensor([-1.0000,  0.5000,  1.0000])
-    """
-    # torch.clamp halves the gradient of an x that equals a bound, and integers often do.
-    raised = torch.where(x < lo, lo, x)
-    return torch.where(raised > hi, hi, raised).to(x.dtype)

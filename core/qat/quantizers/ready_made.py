@@ -20,7 +20,7 @@ def ready_made(name: str) -> type[ExtendedInjector]:
     """The ready-made quantizer of that name; ValueError names the nearest where there is none."""
     if name not in _READY_MADE:
         near = difflib.get_close_matches(name, _READY_MADE, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(
             f"there is no ready-made quantizer {name!r}{hint} All: {', '.join(ready_made_names())}."
         )

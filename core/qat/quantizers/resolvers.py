@@ -16,7 +16,7 @@ from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
 from qat.components.shape import OverOutputChannelView, OverTensorView
 from qat.components.stats import STATS
 from qat.components.zero_point import ZeroZeroPoint
-from qat.enums import BitWidthImplType, QuantType, RestrictValueType, lookup
+from qat.enums import BitWidthImplType, QuantType, RestrictValueType, StatsOp, lookup
 from qat.inject import ExtendedInjector, this, value
 
 TENSOR_QUANT = {
@@ -30,8 +30,14 @@ INT_SCALING = {
     RestrictValueType.LOG_FP: IntScaling,
     RestrictValueType.POWER_OF_TWO: PowerOfTwoIntScaling,
 }
+#: Statistics that average over rows: they need the view per channel, and give one number.
+OVER_ROWS = (StatsOp.MAX_AVE, StatsOp.MAX_L2)
 #: Dimension of a view ``[rows, elements]`` that a statistic per row reduces.
 ROW_REDUCE_DIM = 1
+
+
+def _reduces_rows(scaling_stats_op: Any) -> bool:
+    return str(scaling_stats_op).lower() in OVER_ROWS
 
 
 class Resolver(ExtendedInjector):
@@ -73,17 +79,27 @@ class Resolver(ExtendedInjector):
         return lookup(INT_SCALING, restrict_scaling_type, "restrict_scaling_type")
 
     @value
-    def scaling_stats_impl(scaling_stats_op: Any) -> Any:
-        return lookup(STATS, scaling_stats_op, "scaling_stats_op")
+    def scaling_stats_impl(scaling_stats_op: Any, scaling_per_output_channel: bool) -> Any:
+        implementation = lookup(STATS, scaling_stats_op, "scaling_stats_op")
+        if scaling_per_output_channel and _reduces_rows(scaling_stats_op):
+            raise ValueError(
+                f"scaling_stats_op {str(scaling_stats_op)!r} gives one number for the tensor; "
+                f"set scaling_per_output_channel to False, or choose another statistic."
+            )
+        return implementation
 
     @value
     def scaling_shape(scaling_per_output_channel: bool) -> Any:
         return this.per_channel_broadcastable_shape if scaling_per_output_channel else ()
 
     @value
-    def stats_reduce_dim(scaling_per_output_channel: bool) -> Any:
-        return ROW_REDUCE_DIM if scaling_per_output_channel else None
+    def stats_reduce_dim(scaling_per_output_channel: bool, scaling_stats_op: Any = None) -> Any:
+        by_row = scaling_per_output_channel or _reduces_rows(scaling_stats_op)
+        return ROW_REDUCE_DIM if by_row else None
 
     @value
-    def scaling_stats_input_view_shape_impl(scaling_per_output_channel: bool) -> Any:
-        return OverOutputChannelView if scaling_per_output_channel else OverTensorView
+    def scaling_stats_input_view_shape_impl(
+        scaling_per_output_channel: bool, scaling_stats_op: Any = None
+    ) -> Any:
+        by_row = scaling_per_output_channel or _reduces_rows(scaling_stats_op)
+        return OverOutputChannelView if by_row else OverTensorView

@@ -16,7 +16,10 @@ def as_metadata(name: str, x: Any, value: Tensor) -> Any:
         return torch.full((), x, dtype=_number_dtype(x, value.dtype), device=value.device)
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, a number or None, not {type(x).__name__}.")
-    if x.numel() != 1 and not _broadcasts(x.shape, value.shape):
+    if x.numel() == 1:
+        # one entry may not add dimensions to the value, as (1, 1, 1, 1) would after a flatten
+        return x.reshape(()) if x.dim() > value.dim() else x
+    if not _broadcasts(x.shape, value.shape):
         raise ValueError(
             f"{name} has shape {tuple(x.shape)}, which does not broadcast to the shape "
             f"{tuple(value.shape)} of the value: give per-channel metadata one entry per channel "

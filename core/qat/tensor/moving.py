@@ -1,5 +1,4 @@
-"""Functions that move elements and compute nothing: reshaping, permuting, indexing, splitting,
-casting.
+"""Functions that move elements: reshaping, permuting, indexing, splitting, casting.
 
 Each result element is an element of the input, so that the grid survives. A scale (zero point, bit
 width) of one entry serves any arrangement; one with an entry per channel goes through the same
@@ -38,11 +37,6 @@ def gather_up(metadata: Tensor) -> Tensor:
     return metadata
 
 
-def fit_rank(metadata: Tensor, ndim: int) -> Tensor:
-    """A scale of one entry without more dimensions than the value has."""
-    return metadata.reshape(()) if metadata.dim() > ndim else metadata
-
-
 def move(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Apply ``func``, which moves the elements of its first argument, to value and metadata.
 
@@ -57,9 +51,9 @@ def move(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     value = func(x.value, *args, **kwargs)
     moved = {name: _move_metadata(func, getattr(x, name), x, args, kwargs) for name in METADATA}
     if isinstance(value, Tensor):
-        return x.set(value=value, **{name: _part(moved[name], value) for name in METADATA})
+        return x.set(value=value, **moved)
     return tuple(
-        x.set(value=part, **{name: _part(moved[name], part, i) for name in METADATA})
+        x.set(value=part, **{name: _part(moved[name], i) for name in METADATA})
         for i, part in enumerate(value)
     )
 
@@ -77,11 +71,8 @@ def _move_metadata(func: Any, metadata: Tensor | None, x: Quantized, args: Any, 
     return gather_up(moved) if isinstance(moved, Tensor) else [gather_up(part) for part in moved]
 
 
-def _part(moved: Any, value: Tensor, index: int | None = None) -> Any:
-    if moved is None:
-        return None
-    metadata = moved if isinstance(moved, Tensor) else moved[index]
-    return fit_rank(metadata, value.dim())
+def _part(moved: Any, index: int) -> Any:
+    return moved[index] if isinstance(moved, list) else moved
 
 
 def view(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:

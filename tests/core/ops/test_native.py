@@ -147,7 +147,9 @@ def test_compiler_that_cxx_names_is_not_replaced_by_another(monkeypatch):
 def test_missing_compiler_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NativeBuildError, match=r"no C\+\+ compiler \(g\+\+/c\+\+/clang\+\+\) found"):
+    with pytest.raises(
+        NativeBuildError, match=r"no C\+\+ compiler \(g\+\+/c\+\+/clang\+\+\) found"
+    ):
         find_compiler()
 
 
@@ -171,7 +173,8 @@ def test_compile_error_names_the_first_error_and_keeps_the_log(toolchain, tmp_pa
 def test_without_compiler_there_is_one_warning_and_the_python_ops(flag, variables, run_program):
     out, err = run_program(ROUND_TWICE, **{flag: "1", **variables}).communicate()
     values, warned = out.splitlines()
-    assert values.startswith("[2.0, 2.0] BackendReport(active='python', reason='native requested")
+    assert values.startswith("[2.0, 2.0] BackendReport(active='python', reason=")
+    assert "native requested (" in values
     assert warned.count("NativeBackendWarning: the native STE backend is not available") == 1
     assert warned.count("Warning") == 1, err
 

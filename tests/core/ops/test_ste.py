@@ -24,8 +24,12 @@ def scalar_clamp_min(x):
     return ops.scalar_clamp_min_ste(x, -1.0)
 
 
-def tensor_clamp(x):
+def tensor_clamp_ste(x):
     return ops.tensor_clamp_ste(x, torch.tensor(-1.0), torch.tensor(2.0))
+
+
+def ordinary_clamp(x):
+    return ops.tensor_clamp(x, torch.tensor(-1.0), torch.tensor(2.0))
 
 
 def tensor_clamp_in_place(x):
@@ -44,11 +48,13 @@ VALUES = {
     ops.ternary_sign_ste: [-1, -1, -1, -1, -1, 0, 0, 1, 1, 1, 1, 1, 1, NAN],
     scalar_clamp: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2, 2, 2, NAN],
     scalar_clamp_min: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2.5, 3.5, INF, NAN],
-    tensor_clamp: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2, 2, 2, NAN],
+    tensor_clamp_ste: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2, 2, 2, NAN],
     tensor_clamp_in_place: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2, 2, 2, NAN],
+    ordinary_clamp: [-1, -1, -1, -0.7, -0.5, 0, 0, 0.3, 0.5, 1.5, 2, 2, 2, NAN],
     ops.abs_binary_sign_grad: [INF, 2.5, 1.5, 0.7, 0.5, 0, 0, 0.3, 0.5, 1.5, 2.5, 3.5, INF, NAN],
 }
-STRAIGHT_THROUGH = [op for op in VALUES if op is not ops.abs_binary_sign_grad]
+ORDINARY = (ordinary_clamp, ops.abs_binary_sign_grad)
+STRAIGHT_THROUGH = [op for op in VALUES if op not in ORDINARY]
 
 
 def name_of(parameter):
@@ -109,6 +115,25 @@ def test_tensor_bounds_are_broadcast_per_channel_and_keep_the_dtype_of_x(backend
     assert y.dtype == torch.float16
     assert y.tolist() == [[1, 1, 1], [2, 2, 2]]
     assert x.grad.tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+def test_tensor_clamp_sends_the_gradient_to_x_inside_and_to_the_bound_that_was_hit_outside(backend):
+    x = torch.tensor([-3.0, -1.0, 0.5, 1.0, 3.0, 4.0], requires_grad=True)
+    lo, hi = torch.tensor(-1.0, requires_grad=True), torch.tensor(1.0, requires_grad=True)
+    y = ops.tensor_clamp(x, lo, hi)
+    y.backward(torch.tensor([1.0, 2, 4, 8, 16, 32]))
+    assert y.tolist() == [-1, -1, 0.5, 1, 1, 1]
+    assert x.grad.tolist() == [0, 2, 4, 8, 0, 0]
+    assert lo.grad.item() == 1
+    assert hi.grad.item() == 48
+
+
+def test_ordinary_clamp_sums_the_gradient_of_a_bound_over_what_it_was_broadcast_to(backend):
+    x = torch.full((2, 3), 9.0)
+    lo, hi = torch.zeros(2, 1, requires_grad=True), torch.ones(3, requires_grad=True)
+    ops.tensor_clamp(x, lo, hi).sum().backward()
+    assert lo.grad.tolist() == [[0], [0]]
+    assert hi.grad.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2)], ids=str)

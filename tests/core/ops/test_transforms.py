@@ -11,9 +11,10 @@ from qat.ops import registration
 
 UNARY = [s.split("(")[0] for s in registration.SCHEMAS if s.endswith("(Tensor x) -> Tensor")]
 ARGUMENTS = {
-    **{name: () for name in UNARY},
+    **dict.fromkeys(UNARY, ()),
     "scalar_clamp_ste": (-1.0, 1.0),
     "scalar_clamp_min_ste": (-1.0,),
+    "tensor_clamp": (torch.tensor(-1.0), torch.tensor(1.0)),
     "tensor_clamp_ste": (torch.tensor(-1.0), torch.tensor(1.0)),
     "tensor_clamp_ste_": (torch.tensor(-1.0), torch.tensor(1.0)),
 }
@@ -74,7 +75,9 @@ def test_opcheck_passes(name, dtype, requires_grad, use_backend):
         x = torch.randn(shape).to(dtype).requires_grad_(requires_grad)
         if name.endswith("_") and requires_grad:
             x = x * 1  # in place, but not on a leaf
-        torch.library.opcheck(op, (x, *ARGUMENTS[name]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # opcheck looks at .grad of what is no leaf
+            torch.library.opcheck(op, (x, *ARGUMENTS[name]))
 
 
 @every_op
@@ -97,7 +100,7 @@ def test_inductor_gives_the_same_numbers(toolchain, backend):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of inductor's own making
         compiled = torch.compile(every_op_at_once, fullgraph=True)
-        # inductor may contract a * b + c into one rounding
+        # a * b + c may be rounded once
         assert_same_as_eager(compiled, rtol=1e-6)
 
 
@@ -119,9 +122,12 @@ def test_aot_graph_holds_aten_ops_only_so_that_they_can_be_fused(backend):
     targets = []
 
     def record(graph_module, _):
-        targets.extend(node.target for node in graph_module.graph.nodes if node.op == "call_function")
-        return graph_module.forward
+        targets.extend(
+            node.target for node in graph_module.graph.nodes if node.op == "call_function"
+        )
+        return make_boxed_func(graph_module.forward)
 
+    from functorch.compile import make_boxed_func
     from torch._dynamo.backends.common import aot_autograd
 
     compiled = torch.compile(
@@ -148,5 +154,5 @@ def test_scripted_function_gives_the_same_numbers(toolchain):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         scripted = torch.jit.script(every_op_at_once)
-    for _ in range(3):  # TorchScript profiles, then optimizes
-        assert_same_as_eager(scripted)
+    for _ in range(3):  # TorchScript profiles, then fuses: a * b + c may be rounded once
+        assert_same_as_eager(scripted, rtol=1e-6)

@@ -71,7 +71,7 @@ def grid(request: pytest.FixtureRequest) -> Grid:
 
 @pytest.fixture
 def assert_on_grid() -> Any:
-    """Check that a result has a grid, that it is ``expected``, and that its integers give the values back."""
+    """Check that a result is ``expected``, on its grid, and what its integers stand for."""
 
     def check(result: Any, expected: torch.Tensor) -> None:
         assert isinstance(result, QuantTensor)

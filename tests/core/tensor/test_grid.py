@@ -36,7 +36,8 @@ def test_bounds_are_exact_for_wide_formats_in_half_types():
 def test_fit_gives_the_narrowest_format_that_holds_the_range(a, b, signed):
     low, high = min(a, b), max(a, b)
 
-    width, shift = fit(torch.tensor(float(low)).double(), torch.tensor(high).double(), signed)
+    limits = torch.tensor([low, high], dtype=torch.float64)
+    width, shift = fit(limits[0], limits[1], signed)
 
     def holds(bits):
         # two bits are the least that hold zero with a sign; integer arithmetic as the reference

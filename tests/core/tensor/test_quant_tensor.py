@@ -285,3 +285,9 @@ def test_a_deep_copy_shares_no_memory(x):
     twin.value.zero_()
 
     assert x.value[0, 0] == -1.0
+
+
+def test_one_entry_never_has_more_dimensions_than_the_value():
+    x = QuantTensor(torch.zeros(2), torch.ones(1, 1, 1, 1), 0.0, 8.0, True)
+
+    assert x.scale.shape == ()

@@ -1,0 +1,49 @@
+"""In-place functions in a traced model: later reads of what they changed see the change.
+
+``relu_(x)`` changes ``x`` for all that read it afterwards. Where the converter puts a module that
+gives a new tensor instead, those reads have to be led to the new tensor. A change seen through a view
+made before it is not followed.
+"""
+
+import inspect
+import operator
+
+import torch
+from torch import fx
+from torch.nn import functional as F
+
+from .functions import Activation
+from .sites import activation_of, is_activation_tensor, is_add
+
+_IN_PLACE_FUNCTIONS = (operator.iadd, torch.relu_, F.relu_)
+
+
+def follow_in_place(traced: fx.GraphModule) -> None:
+    """Let what reads a tensor after an in-place activation or addition read that one's result."""
+    modules = dict(traced.named_modules())
+    order = {node: index for index, node in enumerate(traced.graph.nodes)}
+    for node in traced.graph.nodes:
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        activation = activation_of(node, module)
+        if activation is None and not is_add(node):
+            continue
+        changed = node.all_input_nodes[0]
+        in_place = bool(getattr(module, "inplace", False)) or _says_in_place(node, activation)
+        if in_place and is_activation_tensor(changed):
+            later = [user for user in changed.users if order[user] > order[node]]
+            for user in later:
+                user.replace_input_with(changed, node)
+
+
+def _says_in_place(node: fx.Node, activation: Activation | None) -> bool:
+    if node.op == "call_method":
+        return str(node.target).endswith("_")
+    if node.op != "call_function":
+        return False
+    if node.target in _IN_PLACE_FUNCTIONS:
+        return True
+    if activation is None:
+        return False
+    given = {name: item for name, item in node.kwargs.items() if name != "input"}
+    arguments = inspect.signature(activation.make).bind(*node.args[1:], **given).arguments
+    return bool(arguments.get("inplace", False))

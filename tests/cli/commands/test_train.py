@@ -1,0 +1,191 @@
+"""``qat train``: run folders, resumption, interruption."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from qat_cli.engine import loop
+
+QUANTIZED = (
+    "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "
+    "scaling_impl_type: parameter_from_stats}, input: {quantizer: Int8ActPerTensorFloat}, "
+    "activation: {quantizer: Uint8ActPerTensorFloat, bit_width: 4}}"
+)
+
+
+def weights(run):
+    return torch.load(run / "checkpoints" / "last.pt", weights_only=True)["weights"]
+
+
+def figures(run):
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+
+
+@pytest.fixture
+def stop_at_step(monkeypatch):
+    """Send a signal to this process in training step number ``step`` (1 is the first)."""
+
+    def install(step, number):
+        steps = []
+
+        def clamp(*arguments):
+            steps.append(None)
+            if len(steps) == step:
+                signal.raise_signal(number)
+
+        monkeypatch.setattr(loop, "clamp_latent", clamp)
+
+    return install
+
+
+def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
+    result = qat("train", "--recipe", tiny_recipe)
+    assert result.exit_code == 0, result.stderr
+    run = tmp_path / "runs" / "train" / "tiny-001"
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert files == {
+        "recipe.yaml",
+        "metrics.csv",
+        "summary.json",
+        "curves.png",
+        "log.txt",
+        "checkpoints/best.pt",
+        "checkpoints/last.pt",
+    }
+    assert "next        qat eval --checkpoint runs/train/tiny-001/checkpoints/best.pt" in (
+        result.stdout
+    )
+    assert "epoch 2/2" in result.stderr and "epoch 2/2" in (run / "log.txt").read_text()
+
+
+def test_json_prints_the_summary_and_nothing_else(qat_json, tiny_recipe, tmp_path):
+    document = qat_json("train", "--recipe", tiny_recipe, "--out", "out", "train.epochs=1")
+    assert document == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert document["images"] == 359
+    assert document["top1"] == document["test"]["top1"]
+    assert 0 <= document["top1"] <= document["top5"] <= 100
+
+
+def test_the_resolved_recipe_reruns_the_experiment(qat, qat_json, tiny_recipe, tmp_path):
+    qat("train", "--recipe", tiny_recipe, "--out", "a", "--epochs", "1", QUANTIZED)
+    qat_json("train", "--recipe", "a/recipe.yaml", "--out", "b")
+    first, second = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "code"), [(3, signal.SIGINT, 130), (6, signal.SIGTERM, 143)]
+)
+def test_an_interrupted_run_ends_as_if_it_had_never_stopped(
+    qat, tiny_recipe, tmp_path, stop_at_step, monkeypatch, step, number, code
+):
+    # Six steps an epoch: the first case stops inside an epoch, the second before its validation.
+    arguments = ["train", "--recipe", tiny_recipe, QUANTIZED]
+    assert qat(*arguments, "--out", "whole").exit_code == 0
+    with monkeypatch.context():
+        stop_at_step(step, number)
+        stopped = qat(*arguments, "--out", "stopped")
+    assert stopped.exit_code == code
+    assert "go on with: qat train --resume --out stopped" in stopped.stderr
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    resumed = qat("train", "--resume", "--out", "stopped")
+    assert resumed.exit_code == 0, resumed.stderr
+    whole, other = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
+    assert list(whole) == list(other)
+    assert all(torch.equal(whole[key], other[key]) for key in whole)
+    assert figures(tmp_path / "whole") == figures(tmp_path / "stopped")
+
+
+def test_resume_without_out_takes_the_newest_run_of_the_recipe(qat, tiny_recipe, tmp_path):
+    qat("train", "--recipe", tiny_recipe, "train.epochs=1")
+    result = qat("train", "--recipe", tiny_recipe, "train.epochs=1", "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "resuming runs/train/tiny-001 after epoch 1" in result.stderr
+    assert not (tmp_path / "runs" / "train" / "tiny-002").exists()
+
+
+def test_a_resumed_run_keeps_its_recipe(qat, tiny_recipe):
+    qat("train", "--recipe", tiny_recipe, "train.epochs=1", "--out", "out")
+    result = qat("train", "--resume", "--out", "out", "--epochs", "9", "optimizer.lr=0.05")
+    assert result.exit_code == 2
+    assert "train.epochs is 1 in the run, 9 on the command line" in result.stderr
+    assert "optimizer.lr" not in result.stderr  # that one agrees
+
+
+def test_a_model_and_data_of_ones_own(qat, qat_json, image_folder, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes):\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(),\n"
+        "                         nn.Linear(144, num_classes))\n"
+    )
+    trained = qat_json(
+        "train", "--recipe", "float_resnet", "--model", "mine.py:net", "--data", image_folder,
+        "--epochs", "2", "--batch-size", "8", "--lr", "0.05", "--out", "out",
+    )  # fmt: skip
+    assert trained["images"] == 12
+    refused = qat("eval", "--checkpoint", "out/checkpoints/best.pt")
+    assert refused.exit_code == 2 and "--model" in refused.stderr
+    measured = qat_json("eval", "--checkpoint", "out/checkpoints/best.pt", "--model", "mine.py:net")
+    assert measured["matches_recorded"] is True
+
+
+def test_grey_images_are_repeated_for_a_model_that_takes_rgb(qat, tmp_path):
+    result = qat(
+        "train", "--recipe", "float_resnet", "--model", "resnet20", "model.kwargs.in_channels=3",
+        "--epochs", "1", "data.image_size=4", "--batch-size", "512", "--out", "out",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "grey channel is repeated" in result.stderr
+    assert "channels: 3" in (tmp_path / "out" / "recipe.yaml").read_text()
+
+
+def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, tmp_path):
+    base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
+    qat(*base, "--out", "float")
+    start = ["--weights", "float/checkpoints/best.pt"]
+    first = qat(*base, QUANTIZED, *start, "--out", "quantized")
+    assert first.exit_code == 0, first.stderr
+    again = qat(*base, QUANTIZED, "--weights", "quantized/checkpoints/best.pt", "--out", "again")
+    assert "quantizers: taken over" in again.stderr
+    back = qat(*base, "--weights", "quantized/checkpoints/best.pt", "--out", "back")
+    assert back.exit_code == 0 and "quantizers: made afresh" in back.stderr
+
+
+def test_a_diverging_run_fails_and_names_where(qat, tiny_recipe, tmp_path):
+    result = qat("train", "--recipe", tiny_recipe, "--lr", "1e30", "--out", "out")
+    assert result.exit_code == 1
+    assert "training diverged: the loss is" in result.stderr
+    assert "The last good state is out/checkpoints/last.pt" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_mistyped_input_leaves_no_run_folder(qat, tmp_path):
+    result = qat("train", "--recipe", "float_resnet", "--data", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert not (tmp_path / "runs" / "train" / "float_resnet-001").exists()
+
+
+@pytest.mark.slow
+def test_a_real_sigterm_saves_and_exits_with_143(tiny_recipe, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qat_cli.main", "train", "--recipe", str(tiny_recipe)]
+        + ["--epochs", "500", "--out", "out"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    for line in process.stderr:
+        if "epoch   1/500" in line:
+            process.terminate()
+    assert process.wait(60) == 143
+    assert (tmp_path / "out" / "checkpoints" / "last.pt").exists()

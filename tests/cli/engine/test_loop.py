@@ -1,0 +1,90 @@
+"""Training that diverges, and evaluation."""
+
+import pytest
+import torch
+from torch import nn
+
+from qat_cli.console import Console
+from qat_cli.data import Batches, Part
+from qat_cli.data.images import MemoryImages
+from qat_cli.engine.diagnosis import find_non_finite
+from qat_cli.engine.loop import Step, evaluate, train_one_epoch
+from qat_cli.engine.metrics import Tally
+from qat_cli.engine.optimizer import make_optimizer
+from qat_cli.engine.schedule import Schedule
+from qat_cli.errors import WorkFailed
+from qat_cli.recipes.schema import OptimizerConfig, ScheduleConfig
+from qat_cli.ticker import Ticker
+
+
+class Explodes(nn.Module):
+    def forward(self, x):
+        return x / torch.zeros(())
+
+
+def batches(count=8):
+    pixels = torch.randint(0, 256, (count, 1, 2, 2), dtype=torch.uint8)
+    part = Part(MemoryImages(pixels), torch.arange(count) % 2)
+    return Batches(part, [0.5], [0.5], batch_size=4)
+
+
+def train(model, **config):
+    config = OptimizerConfig(lr=0.1, **config)
+    step = Step(
+        make_optimizer(model, config),
+        Schedule(ScheduleConfig(), 2, 1),
+        label_smoothing=0.1,
+        clip_grad_norm=config.clip_grad_norm,
+        latent_clip=None,
+        latent=[],
+    )
+    tally, done = Tally(torch.device("cpu")), []
+    with Ticker(Console(), "epoch", 8) as ticker:
+        train_one_epoch(model, batches(), 0, 0, step, tally, ticker, done.append)
+    return tally.metrics(), done
+
+
+def linear():
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_an_epoch_trains_on_every_batch_and_counts_every_image():
+    model = linear()
+    before = model[1].weight.clone()
+    metrics, done = train(model)
+    assert metrics.images == 8 and done == [1, 2]
+    assert not torch.equal(model[1].weight, before)
+
+
+def test_the_gradient_norm_is_limited():
+    model = linear()
+    before = model[1].weight.clone()
+    train(model, clip_grad_norm=1e-6, momentum=0.0)
+    assert (model[1].weight - before).abs().max() <= 2 * 0.1 * 1e-6 * (1 + 1e-3) + 1e-7
+
+
+def test_a_loss_that_is_not_finite_names_the_layer_and_takes_no_step():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), Explodes(), nn.Identity())
+    before = model[1].weight.clone()
+    with pytest.raises(
+        WorkFailed, match=r"epoch 1, batch 1; layer '2' \(Explodes\) is the first.*optimizer\.lr"
+    ):
+        train(model)
+    assert torch.equal(model[1].weight, before)
+
+
+def test_weights_that_are_not_finite_are_named():
+    model = linear()
+    with torch.no_grad():
+        model[1].bias[0] = torch.nan
+    assert find_non_finite(model, torch.zeros(1, 1, 2, 2)).startswith("'1.bias' holds numbers")
+
+
+def test_evaluation_counts_and_restores_the_mode_of_the_model():
+    model = linear().train()
+    six = batches(6)
+    metrics = evaluate(model, six, Console())
+    images, labels = (torch.cat(part) for part in zip(*six.epoch(), strict=True))
+    expected = (model(images).argmax(1) == labels).float().mean().item() * 100
+    assert metrics.top1 == pytest.approx(expected)
+    assert metrics.images == 6 and model.training

@@ -1,0 +1,63 @@
+"""Groups of parameters, learning rates, the clamp of latent weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from qat_cli.engine.optimizer import (
+    binary_weights,
+    clamp_latent,
+    make_optimizer,
+    set_learning_rate,
+)
+from qat_cli.engine.schedule import Schedule
+from qat_cli.recipes.schema import OptimizerConfig, ScheduleConfig
+
+
+class WithScale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+        self.scaling_impl = nn.ParameterDict({"value": nn.Parameter(torch.ones(2, 1, 1, 1))})
+
+
+def test_only_matrices_are_decayed_and_scales_have_their_own_settings():
+    config = OptimizerConfig(lr=0.1, weight_decay=0.01, scale_lr=0.001, scale_weight_decay=0.5)
+    model = WithScale()
+    groups = make_optimizer(model, config).param_groups
+    found = {id(p): (g["peak_lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert found[id(model.conv.weight)] == (0.1, 0.01)
+    assert found[id(model.conv.bias)] == (0.1, 0.0)
+    assert found[id(model.scaling_impl["value"])] == (0.001, 0.5)
+    assert len(found) == 3
+
+
+def test_every_group_follows_the_schedule_from_its_own_peak():
+    optimizer = make_optimizer(WithScale(), OptimizerConfig(lr=0.1, scale_lr=0.01))
+    set_learning_rate(optimizer, Schedule(ScheduleConfig(), 10, 10), step=50)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.05, 0.005])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_every_optimizer_makes_a_step(name):
+    model = WithScale()
+    optimizer = make_optimizer(model, OptimizerConfig(name=name, momentum=0.0, nesterov=True))
+    before = model.conv.weight.clone()
+    model.conv(torch.ones(1, 1, 3, 3)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(model.conv.weight, before)
+
+
+def test_the_latent_weights_of_binary_layers_are_found_and_clamped():
+    from qat.nn import QuantConv2d
+    from qat.quantizers import SignedBinaryWeightPerTensorConst
+
+    binary = QuantConv2d(1, 1, 3, weight_quant=SignedBinaryWeightPerTensorConst)
+    model = nn.Sequential(nn.Conv2d(1, 1, 3), binary, QuantConv2d(1, 1, 3))
+    found = binary_weights(model)
+    assert [id(weight) for weight in found] == [id(binary.weight)]
+    with torch.no_grad():
+        binary.weight.fill_(3)
+    clamp_latent(found, 1.0)
+    assert (binary.weight == 1).all()
+    clamp_latent(found, None)

@@ -1,0 +1,127 @@
+"""Models by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from qat_cli.errors import UserError
+from qat_cli.models import BUILT_IN, build_model, check_output, first_conv_channels
+from qat_cli.recipes.schema import ModelConfig
+
+
+def build(name, kwargs=None, in_channels=3, num_classes=4, allow_user_code=True):
+    config = ModelConfig(name=str(name), kwargs=kwargs or {})
+    return build_model(config, in_channels, num_classes, allow_user_code)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_built_in_models_take_the_channels_and_classes_of_the_data(name, in_channels):
+    model = build(name, in_channels=in_channels)
+    assert model.eval()(torch.zeros(2, in_channels, 16, 16)).shape == (2, 4)
+    assert first_conv_channels(model) == in_channels
+
+
+def test_resnet20_has_as_many_parameters_as_counted_by_hand():
+    # Convolutions 432 + 6*2304 + 4608+5*9216 + 18432+5*36864 + shortcuts 512+2048, batch norms
+    # 2*(16*7 + 32*7 + 64*7) with those of the shortcuts 2*(32+64), linear 650.
+    convolutions = 432 + 6 * 2304 + 4608 + 5 * 9216 + 18432 + 5 * 36864 + 512 + 2048
+    norms = 2 * (16 * 7 + 32 * 6 + 64 * 6) + 2 * (32 + 64)
+    model = build("resnet20", num_classes=10)
+    assert sum(p.numel() for p in model.parameters()) == convolutions + norms + 650
+
+
+def test_torchvision_classifiers_are_built_by_name():
+    model = build("squeezenet1_1")
+    assert model.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 4)
+
+
+def test_a_users_file_is_loaded_and_gets_what_its_signature_has(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n"
+        "def make(num_classes, hidden=3):\n"
+        "    first, second = nn.Linear(12, hidden), nn.Linear(hidden, num_classes)\n"
+        "    return nn.Sequential(nn.Flatten(), first, second)\n"
+    )
+    model = build(f"{file}:make", {"hidden": 7})
+    assert (model[1].out_features, model[2].out_features) == (7, 4)
+
+
+def test_a_users_file_may_import_its_neighbours(tmp_path):
+    (tmp_path / "neighbour_of_mine.py").write_text("from torch import nn\nLayer = nn.Identity\n")
+    (tmp_path / "mine.py").write_text("from neighbour_of_mine import Layer\n")
+    assert isinstance(build(f"{tmp_path / 'mine.py'}:Layer"), nn.Identity)
+
+
+def test_a_module_of_a_package_is_imported():
+    assert isinstance(build("torch.nn:Identity"), nn.Identity)
+
+
+def test_code_does_not_run_unless_the_user_named_it(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("open('ran', 'w')\n")
+    with pytest.raises(UserError, match=r"add --model .*mine\.py:make"):
+        build(f"{file}:make", allow_user_code=False)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet_smal", "called 'resnet_smal'; did you mean 'resnet_small'"),
+        ("rasnet18", "did you mean 'resnet18'"),
+        ("nowhere.py:make", "nowhere.py does not exist"),
+        ("nowhere.py", r"names no factory; write nowhere.py:FACTORY"),
+        ("no_such_package_x:make", "'no_such_package_x' is not found"),
+        ("torch.nn:Linaer", "has no callable 'Linaer'"),
+    ],
+)
+def test_a_wrong_name_says_what_is_there(name, message):
+    with pytest.raises(UserError, match=message):
+        build(name)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def other(): pass", "has no callable 'make'.*it defines other"),
+        ("def make(): return 3", "the factory returned int, not a torch.nn.Module"),
+        ("def make(): raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("1 / 0", "mine.py fails: ZeroDivisionError"),
+        ("def make(:", "mine.py fails: SyntaxError"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(tmp_path, code, message):
+    file = tmp_path / "mine.py"
+    file.write_text(code)
+    with pytest.raises(UserError, match=message):
+        build(f"{file}:make")
+
+
+def test_unknown_arguments_are_shown():
+    with pytest.raises(UserError, match=r"widht=4.*fails"):
+        build("resnet_small", {"widht": 4})
+
+
+def test_too_few_outputs_are_refused():
+    with pytest.raises(UserError, match="has 4 outputs but the data has 5 classes"):
+        check_output(build("resnet_small"), "m", torch.zeros(1, 3, 8, 8), classes=5)
+
+
+def test_images_of_the_wrong_shape_are_refused():
+    with pytest.raises(UserError, match="fails on images of shape 1x8x8"):
+        check_output(build("resnet_small"), "m", torch.zeros(1, 1, 8, 8), classes=4)
+
+
+def test_an_output_that_is_no_row_of_scores_is_refused():
+    with pytest.raises(UserError, match=r"gives \(1, 3, 8, 8\)"):
+        check_output(nn.Identity(), "m", torch.zeros(1, 3, 8, 8), classes=2)
+
+
+def test_looking_at_the_output_leaves_the_model_as_it_was():
+    model = build("resnet_small")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    assert check_output(model, "m", torch.ones(1, 3, 8, 8), classes=4) == 4
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
