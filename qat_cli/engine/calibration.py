@@ -75,11 +75,11 @@ def calibrate_run(
         if weights is not None:
             restore_quantizers(experiment, weights, log)
         images = show_images(experiment, log)
-        test = measure(experiment, "test", log)
         write_recipe(folder.recipe, experiment.recipe, "calibrate")
-        write_checkpoint(folder.best, _checkpoint(experiment, float_test, test))
-        summary = _summary(experiment, folder, float_test, test, images)
-        write_summary(folder.summary, summary)
+    test = measure(experiment, "test", log)
+    write_checkpoint(folder.best, _checkpoint(experiment, float_test, test))
+    summary = _summary(experiment, folder, float_test, test, images)
+    write_summary(folder.summary, summary)
     return Calibration(folder, experiment.recipe, float_test, test, images, summary)
 
 

@@ -102,7 +102,7 @@ class RuleConfig(StrictModel):
         default=None, description="Output of activation functions."
     )
     add: RuleQuantizerConfig | None = Field(
-        default=None, description="Operands and result of additions."
+        default=None, description="Operands of additions."
     )
     activation_function: ActivationFunction | None = Field(
         default=None, description="Replaces the activation function; absent: inherited."
@@ -150,7 +150,7 @@ class QuantConfig(StrictModel):
         default=None, description="Outputs of activation functions such as ReLU."
     )
     add: QuantizerConfig | None = Field(
-        default=None, description="Operands and results of additions (residual connections)."
+        default=None, description="Operands of additions (residual connections), brought to one grid."
     )
     activation_function: ActivationFunction = Field(
         default="keep",

@@ -65,7 +65,7 @@ def create_run_folder(command: str, recipe_name: str, out: Path | None) -> RunFo
     """
     try:
         if out is None:
-            return _make(_next_free(RUNS / command, recipe_name))
+            return _make(_new_numbered(RUNS / command, recipe_name))
         _refuse_full(out)
         return _make(out)
     except OSError as error:
@@ -126,9 +126,14 @@ def find_run_folder(command: str, recipe_name: str | None, out: Path | None) -> 
     return folder
 
 
-def _next_free(parent: Path, recipe_name: str) -> Path:
-    number = max(_numbered(parent, recipe_name), default=0) + 1
-    return parent / f"{recipe_name}-{number:03d}"
+def _new_numbered(parent: Path, recipe_name: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        number = max(_numbered(parent, recipe_name), default=0) + 1
+        path = parent / f"{recipe_name}-{number:03d}"
+        with suppress(FileExistsError):  # another run took the number a moment ago
+            path.mkdir()
+            return path
 
 
 def _numbered(parent: Path, recipe_name: str) -> dict[int, Path]:

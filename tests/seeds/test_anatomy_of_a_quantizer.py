@@ -1,8 +1,8 @@
 """The tutorial "Anatomy of a Quantizer", cell by cell, in its order, with imports from ``qat``.
 
 What the text prints of random numbers is stated as a claim: the values that may occur, the fields
-of a ``QuantTensor``, which scale equals which. Classes that a cell declares are declared here at the
-place of that cell.
+of a ``QuantTensor``, which scale equals which. Classes that a cell declares are declared here at
+the place of that cell.
 """
 
 import inspect
@@ -27,7 +27,7 @@ def flags_as_in_the_text(backend, monkeypatch):
 
 
 def assert_binary(quantized, inp, scale):
-    """``quantized`` is what ``tensor_quant(inp)`` returns: sign times scale, zero point 0, one bit."""
+    """``tensor_quant(inp)`` gave ``quantized``: sign times scale, zero point 0, one bit."""
     out, used_scale, zero_point, bit_width = quantized
     torch.testing.assert_close(out, torch.where(inp >= 0, scale, -scale))
     torch.testing.assert_close(used_scale, torch.as_tensor(scale))
@@ -438,7 +438,9 @@ def test_cell_32_35_the_flag_makes_the_scale_a_vector():
     assert quant_weight.is_valid
 
 
-@pytest.mark.parametrize(("is_clamped", "chosen"), [(True, ClampedBinaryQuant), (False, BinaryQuant)])
+@pytest.mark.parametrize(
+    ("is_clamped", "chosen"), [(True, ClampedBinaryQuant), (False, BinaryQuant)]
+)
 def test_cell_32_a_value_function_chooses_the_class(is_clamped, chosen):
     conv = QuantConv2d(
         3,

@@ -131,7 +131,8 @@ class MSE(nn.Module):
         self.mse_steps = mse_steps
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.detach().reshape(1, -1) if self.stats_reduce_dim is None else x.detach()
+        wide = widened(x.detach())  # half precision can not tell the errors apart
+        rows = wide.reshape(1, -1) if self.stats_reduce_dim is None else wide
         largest = torch.max(torch.abs(rows), dim=1, keepdim=True)[0]
         best = largest
         best_error = torch.full_like(largest, float("inf"))
@@ -141,6 +142,7 @@ class MSE(nn.Module):
             better = error < best_error
             best_error = torch.where(better, error, best_error)
             best = torch.where(better, threshold, best)
+        best = best.to(x.dtype)
         return best.reshape([]) if self.stats_reduce_dim is None else best.reshape(-1)
 
     def _error(self, rows: Tensor, threshold: Tensor) -> Tensor:

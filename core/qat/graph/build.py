@@ -8,6 +8,7 @@ from qat.inject import DependencyError
 from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity, QuantReLU
 from qat.nn.activation import QuantActivation
 from qat.nn.weight_layer import QuantWeightLayer
+from qat.proxy import QuantProxy
 
 from .functions import RELU, WEIGHT_LAYERS, Activation
 from .quantizer import injector_for
@@ -33,7 +34,10 @@ def build_weight_layer(
         choice = decision.choice(role)
         if choice is not None:
             quantizers[f"{role.value}_quant"] = _injector(name, role, choice)
-    return _built(name, lambda: WEIGHT_LAYERS[float_class].from_float(layer, **quantizers))
+    built = _built(name, lambda: WEIGHT_LAYERS[float_class].from_float(layer, **quantizers))
+    for role in roles:
+        _check_effect(name, role, decision.choice(role), built.proxies()[role.value])
+    return built
 
 
 def build_activation(
@@ -48,19 +52,38 @@ def build_activation(
     injector: Any = _injector(name, Role.ACTIVATION, choice)
     if signed and "signed" not in choice.overrides and injector.signed is False:
         injector = injector.let(signed=True)
+    built = _built(name, lambda: _quantized_activation(function, activation, module, injector))
+    _check_effect(name, Role.ACTIVATION, choice, built.act_quant)
+    return built
+
+
+def _quantized_activation(
+    function: str, activation: Activation, module: nn.Module, injector: Any
+) -> QuantActivation:
     if function == "identity":
-        return _built(name, lambda: QuantIdentity(injector))
+        return QuantIdentity(injector)
     if function == "hardtanh":
-        return _built(name, lambda: QuantHardTanh(injector))
-    if activation is RELU:
-        return _built(name, lambda: QuantReLU(injector))
-    return _built(name, lambda: QuantActivation(module, injector))
+        return QuantHardTanh(injector)
+    return QuantReLU(injector) if activation is RELU else QuantActivation(module, injector)
 
 
 def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
     """The module in place of an addition, with its operands quantized on one grid."""
     injector = _injector(name, Role.ADD, choice)
-    return _built(name, lambda: QuantEltwiseAdd(input_quant=injector))
+    built = _built(name, lambda: QuantEltwiseAdd(input_quant=injector))
+    _check_effect(name, Role.ADD, choice, built.input_quant)
+    return built
+
+
+def _check_effect(
+    name: str, role: Role, choice: QuantizerChoice | None, proxy: QuantProxy
+) -> None:
+    without = [] if choice is None else [key for key in choice.overrides if not proxy.has_effect(key)]
+    if without and choice is not None:
+        raise ValueError(
+            f"{role.value} of layer {name!r}: {choice.quantizer} as it is set here does not use "
+            f"{', '.join(without)}; leave it out or choose another quantizer."
+        )
 
 
 def _injector(name: str, role: Role, choice: QuantizerChoice) -> Any:

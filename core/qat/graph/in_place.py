@@ -1,8 +1,8 @@
 """In-place functions in a traced model: later reads of what they changed see the change.
 
-``relu_(x)`` changes ``x`` for all that read it afterwards. Where the converter puts a module that
-gives a new tensor instead, those reads have to be led to the new tensor. A change seen through a view
-made before it is not followed.
+``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. Where the converter puts a
+module that gives a new tensor instead, those reads have to be led to the new tensor. A change seen
+through a view made before it is not followed.
 """
 
 import inspect
@@ -13,26 +13,32 @@ from torch import fx
 from torch.nn import functional as F
 
 from .functions import Activation
-from .sites import activation_of, is_activation_tensor, is_add
+from .sites import activation_of, is_add
 
-_IN_PLACE_FUNCTIONS = (operator.iadd, torch.relu_, F.relu_)
+_OUT_OF_PLACE = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+_IN_PLACE_FUNCTIONS = (*_OUT_OF_PLACE, torch.relu_, F.relu_)
 
 
 def follow_in_place(traced: fx.GraphModule) -> None:
-    """Let what reads a tensor after an in-place activation or addition read that one's result."""
+    """Let what reads a tensor after an in-place activation or arithmetic read that one's result."""
     modules = dict(traced.named_modules())
     order = {node: index for index, node in enumerate(traced.graph.nodes)}
     for node in traced.graph.nodes:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         activation = activation_of(node, module)
-        if activation is None and not is_add(node):
+        if activation is None and not is_add(node) and node.target not in _OUT_OF_PLACE:
             continue
         changed = node.all_input_nodes[0]
         in_place = bool(getattr(module, "inplace", False)) or _says_in_place(node, activation)
-        if in_place and is_activation_tensor(changed):
-            later = [user for user in changed.users if order[user] > order[node]]
-            for user in later:
+        if in_place and changed.meta.get("tensor_meta") is not None:
+            for user in [user for user in changed.users if order[user] > order[node]]:
                 user.replace_input_with(changed, node)
+        node.target = _OUT_OF_PLACE.get(node.target, node.target)
 
 
 def _says_in_place(node: fx.Node, activation: Activation | None) -> bool:

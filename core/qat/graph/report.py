@@ -46,7 +46,10 @@ def describe(proxy: QuantProxy) -> str:
     """``"4 bit Int8WeightPerChannelFloatMSE"``, or ``"float"`` without a quantizer."""
     if not proxy.is_quant_enabled or proxy.injector is None:
         return "float"
-    bits: object = getattr(proxy.quant_injector, "bit_width", "?")
+    if proxy.has_own_scale():
+        bits = int(proxy.bit_width())  # type: ignore[arg-type]
+    else:
+        bits = proxy.quant_injector.bit_width
     return f"{bits} bit {proxy.injector.__name__}"
 
 

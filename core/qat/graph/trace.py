@@ -1,9 +1,11 @@
 """Tracing a float model with ``torch.fx``, so that functions in its ``forward`` can be replaced."""
 
 import inspect
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -45,7 +47,29 @@ def is_torchs_own(module: nn.Module) -> bool:
     return str(getattr(forward, "__module__", "")).startswith("torch.nn.")
 
 
+class _Proxy(fx.Proxy):
+    """Records ``x += y`` as what it is; plain fx records ``x = x + y``, which other names miss."""
+
+    def _in_place(self, function: Callable[..., Any], other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.iadd, other)
+
+    def __isub__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.isub, other)
+
+    def __imul__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.imul, other)
+
+    def __itruediv__(self, other: Any) -> fx.Proxy:
+        return self._in_place(operator.itruediv, other)
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return is_torchs_own(m)
 
@@ -131,7 +155,7 @@ def _propagate_shapes(traced: fx.GraphModule, example_input: Tensor) -> None:
     traced.eval()
     try:
         with torch.no_grad():
-            ShapeProp(traced).propagate(example_input)
+            ShapeProp(traced).propagate(example_input.clone())
     except Exception as error:  # the user's model on the user's image size
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TraceFailure(first_line) from error

@@ -46,6 +46,12 @@ class ExtendedInjectorType(InjectorType):  # type: ignore[misc, valid-type]
             raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
         return Resolution(cls, _spec_of).resolve(name)
 
+    def resolve_with_reads(cls, name: str) -> tuple[Any, frozenset[str]]:
+        """The attribute ``name``, and the names of all attributes that were used to build it."""
+        resolution = Resolution(cls, _spec_of)
+        resolved = resolution.resolve(name)
+        return resolved, frozenset(resolution.built)
+
     def __repr__(cls) -> str:
         return f"<injector {cls.__module__}.{cls.__qualname__}>"
 
@@ -61,8 +67,9 @@ _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def _follow_method_resolution_order(made: Any) -> None:
     # The package merges whole bases, so that a base of the first would hide what the second says.
     specs = made.__dependencies__.specs
-    for ancestor in reversed(made.__mro__):
-        for name in vars(ancestor).get("_own", ()):
+    own = vars(made)["_own"]
+    for ancestor in reversed(made.__mro__[1:]):
+        for name in vars(ancestor).get("_own", frozenset()) - own:
             if name in ancestor.__dependencies__.specs:
                 specs[name] = ancestor.__dependencies__.specs[name]
 

@@ -24,7 +24,9 @@ class QuantActivation(nn.Module):
         input_quant: quantizer in front of the function; None unless given.
         return_quant_tensor: give a ``QuantTensor`` in place of a plain tensor.
         kwargs: attributes that replace those of ``act_quant``; with the prefix ``input_`` those of
-            ``input_quant``, where there is one.
+            ``input_quant``.
+    Raises:
+        ValueError: a shared proxy applies another function than this layer.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class QuantActivation(nn.Module):
     ) -> None:
         super().__init__()
         self.return_quant_tensor = return_quant_tensor
-        for_input = with_prefix("input_", kwargs) if input_quant is not None else {}
-        for_act = {name: v for name, v in kwargs.items() if name[len("input_") :] not in for_input}
+        self._check_shared_function(act_quant, activation_impl)
+        for_input = with_prefix("input_", kwargs)
+        for_act = {name: v for name, v in kwargs.items() if not name.startswith("input_")}
         self.input_quant = make_proxy(
             self, input_quant, ActQuantProxyFromInjector, for_input, "input_quant"
         )
@@ -57,9 +60,22 @@ class QuantActivation(nn.Module):
             return unwrap(out)
         return out if isinstance(out, QuantTensor) else QuantTensor(out, training=self.training)
 
+    def _check_shared_function(self, act_quant: Quantizer, function: nn.Module | None) -> None:
+        if isinstance(act_quant, ActQuantProxyFromInjector):
+            shared = act_quant.activation_impl
+            if type(shared) is not type(function):
+                raise ValueError(
+                    f"{type(self).__name__}: the shared act_quant applies {_name(shared)}, not "
+                    f"{_name(function)}; share it between activations of one kind."
+                )
+
     def quant_act_scale(self) -> Tensor | None:
         """Scale of the activation quantizer, or None where nothing is quantized."""
         return self.act_quant.scale()
+
+
+def _name(function: nn.Module | None) -> str:
+    return "no function" if function is None else type(function).__name__
 
 
 class QuantIdentity(QuantActivation):

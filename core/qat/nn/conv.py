@@ -16,7 +16,7 @@ _CONV_ARGUMENTS = (
 )
 
 
-class QuantConv1d(QuantWeightLayer, nn.Conv1d):
+class QuantConv1d(QuantWeightLayer, nn.Conv1d):  # type: ignore[misc]  # wider types
     """``torch.nn.Conv1d`` with quantizers; input [N, C, L]. See :class:`QuantWeightLayer`."""
 
     float_class = nn.Conv1d
@@ -29,7 +29,7 @@ class QuantConv1d(QuantWeightLayer, nn.Conv1d):
         return (channels, 1)
 
 
-class QuantConv2d(QuantWeightLayer, nn.Conv2d):
+class QuantConv2d(QuantWeightLayer, nn.Conv2d):  # type: ignore[misc]  # wider types
     """``torch.nn.Conv2d`` with quantizers; input [N, C, H, W]. See :class:`QuantWeightLayer`."""
 
     float_class = nn.Conv2d
@@ -42,7 +42,7 @@ class QuantConv2d(QuantWeightLayer, nn.Conv2d):
         return (channels, 1, 1)
 
 
-class QuantConv3d(QuantWeightLayer, nn.Conv3d):
+class QuantConv3d(QuantWeightLayer, nn.Conv3d):  # type: ignore[misc]  # wider types
     """``torch.nn.Conv3d`` with quantizers; input [N, C, D, H, W]. See :class:`QuantWeightLayer`."""
 
     float_class = nn.Conv3d

@@ -6,8 +6,11 @@ from torch.nn import functional as F
 from .weight_layer import QuantWeightLayer
 
 
-class QuantLinear(QuantWeightLayer, nn.Linear):
-    """``torch.nn.Linear`` with quantizers; input [..., in_features]. See :class:`QuantWeightLayer`."""
+class QuantLinear(QuantWeightLayer, nn.Linear):  # type: ignore[misc]  # wider types
+    """``torch.nn.Linear`` with quantizers; input [..., in_features].
+
+    See :class:`qat.nn.weight_layer.QuantWeightLayer`.
+    """
 
     float_class = nn.Linear
     constants = ("in_features", "out_features")

@@ -62,7 +62,7 @@ class _QuantAvgPool(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not define average()")
 
 
-class QuantAvgPool2d(_QuantAvgPool, nn.AvgPool2d):
+class QuantAvgPool2d(_QuantAvgPool, nn.AvgPool2d):  # type: ignore[misc]  # wider types
     """``torch.nn.AvgPool2d``, requantized by ``output_quant`` where one is given.
 
     Args:
@@ -86,7 +86,7 @@ class QuantAvgPool2d(_QuantAvgPool, nn.AvgPool2d):
         )
 
 
-class QuantAdaptiveAvgPool2d(_QuantAvgPool, nn.AdaptiveAvgPool2d):
+class QuantAdaptiveAvgPool2d(_QuantAvgPool, nn.AdaptiveAvgPool2d):  # type: ignore[misc]  # wider types
     """``torch.nn.AdaptiveAvgPool2d``, requantized by ``output_quant`` where one is given.
 
     Args:

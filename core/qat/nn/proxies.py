@@ -55,8 +55,8 @@ def make_proxy(
             )
         if overrides:
             raise ValueError(
-                f"{kind}: {argument} is a shared proxy, which {', '.join(sorted(overrides))} can not "
-                f"change; set it where the proxy is made."
+                f"{kind}: {argument} is a shared proxy, which {', '.join(sorted(overrides))} "
+                f"can not change; set it where the proxy is made."
             )
         quant.add_tracked_module(layer)
         return quant

@@ -73,7 +73,14 @@ class QuantWeightLayer(nn.Module):
         Args:
             layer: of the class that this one quantizes.
             quantizers: ``weight_quant`` and the other keyword arguments of the constructor.
+        Raises:
+            TypeError: ``layer`` is of another class.
         """
+        if not isinstance(layer, cls.float_class):
+            raise TypeError(
+                f"{cls.__name__}.from_float takes a {cls.float_class.__name__}, "
+                f"not a {type(layer).__name__}."
+            )
         arguments = {name: getattr(layer, name) for name in cls.constants}
         made = cls(**arguments, bias=layer.bias is not None, weight_quant=None, device="meta")
         made.weight, made.bias = layer.weight, layer.bias  # type: ignore[assignment]
@@ -111,7 +118,7 @@ class QuantWeightLayer(nn.Module):
             ("output", output_quant, ActQuantProxyFromInjector),
         ):
             own = with_prefix(f"{role}_", overrides)
-            proxy = make_proxy(self, quant, proxy_class, own, f"{role}_quant")  # type: ignore[type-var]
+            proxy = make_proxy(self, quant, proxy_class, own, f"{role}_quant")
             setattr(self, f"{role}_quant", proxy.train(self.training))
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -44,6 +44,11 @@ class ActQuantProxyFromInjector(QuantProxy):
         super().init_tensor_quant()
         self._signed = self.is_signed
 
+    def _reference_tensor(self) -> Tensor | None:
+        # The first quantizer of a layer follows its weight, as those of weight and bias do.
+        own = super()._reference_tensor()
+        return getattr(self.tracked_modules[0], "weight", None) if own is None else own
+
     def _probe(self, index: int) -> Tensor | None:
         if not self.is_quant_enabled:
             return None

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from qat import config, jit
 from qat.inject import ExtendedInjector
 
-Quantized = tuple[Tensor, Tensor, Tensor, Tensor]
+#: Attributes that proxies read themselves, beside those that ``tensor_quant`` is built from.
+_READ_BY_PROXIES = frozenset({"signed", "requires_input_scale", "proxy_class"})
 
 
 class QuantProxy(nn.Module):
@@ -35,6 +36,7 @@ class QuantProxy(nn.Module):
         # A plain list: the layers own the proxy, not the other way round.
         self.tracked_modules: list[nn.Module] = []
         self.tensor_quant = None
+        self._attributes_used: frozenset[str] = frozenset()
         self.register_load_state_dict_post_hook(_forgive_missing_keys)
         self.add_tracked_module(layer)
 
@@ -57,16 +59,24 @@ class QuantProxy(nn.Module):
         """``signed`` as declared by the quantizer; None where it is not."""
         return self._declared("signed")
 
+    def has_effect(self, attribute: str) -> bool:
+        """Whether the quantizer or its proxy uses this attribute of the declaration."""
+        return attribute in self._attributes_used or attribute in _READ_BY_PROXIES
+
     def add_tracked_module(self, layer: nn.Module) -> None:
         """Share the proxy with one more layer; its quantizer is built anew for all of them."""
         self.tracked_modules.append(layer)
-        self.init_tensor_quant()
+        try:
+            self.init_tensor_quant()
+        except BaseException:
+            self.tracked_modules.pop()  # the layers before go on as they were
+            raise
 
     def init_tensor_quant(self) -> None:
         """Build the quantizer from its declaration and the layers as they are now."""
         if self.injector is None:
             return
-        fresh: nn.Module = self.quant_injector.tensor_quant
+        fresh, self._attributes_used = self.quant_injector.resolve_with_reads("tensor_quant")
         place = self._reference_tensor()
         if place is not None:
             fresh.to(device=place.device, dtype=place.dtype)
@@ -74,6 +84,10 @@ class QuantProxy(nn.Module):
             self._keep_parameters(self.tensor_quant, fresh)
         fresh.train(self.training)
         self.tensor_quant = fresh
+
+    def has_own_scale(self) -> bool:
+        """Whether the scale follows from the quantizer alone, without the layer's input."""
+        return True
 
     def scale(self) -> Tensor | None:
         """The scale now in use, or None where nothing is quantized."""
@@ -94,14 +108,14 @@ class QuantProxy(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} does not say what it quantizes")
 
     def _reference_tensor(self) -> Tensor | None:
-        # What the new quantizer's device and dtype follow; subclasses know the tensor they quantize.
+        # What the new quantizer's device and dtype follow; subclasses know what they quantize.
         if self.tensor_quant is None:
             return None
         held = [*self.tensor_quant.parameters(), *self.tensor_quant.buffers()]
         return next((tensor for tensor in held if tensor.is_floating_point()), None)
 
     def _declared(self, name: str, default: Any = None) -> Any:
-        if self.injector is None or name not in self.injector:  # type: ignore[operator]
+        if self.injector is None or name not in self.injector:
             return default
         return getattr(self.quant_injector, name)
 
@@ -150,11 +164,11 @@ class QuantProxy(nn.Module):
 
 
 def _forgive_missing_keys(proxy: QuantProxy, incompatible_keys: Any) -> None:
-    """After loading: start statistics afresh where they were; forgive what the file lacks, if asked."""
+    """After loading: go on with statistics where they were; forgive what is missing, if asked."""
     prefix = proxy.__dict__.pop("_loading_prefix", None)
     for module in proxy.modules():
         if hasattr(module, "collecting"):
             module.collecting = True  # type: ignore[assignment]
     if prefix is not None and config.IGNORE_MISSING_KEYS:
         missing = incompatible_keys.missing_keys
-        missing[:] = [key for key in missing if not key.startswith(prefix)]
+        missing[:] = [key for key in missing if not key.startswith(f"{prefix}tensor_quant.")]

@@ -27,7 +27,7 @@ class BiasQuantProxyFromInjector(QuantProxy):
             accumulator_scale: input scale times weight scale, 0-dimensional or [channels]; needed
                 where the quantizer ``requires_input_scale``.
         Raises:
-            RuntimeError: that scale is needed but the layer's input has none.
+            RuntimeError: that scale is needed and there is none.
         """
         if not self.is_quant_enabled:
             return QuantTensor(bias, training=self.training)
@@ -36,14 +36,18 @@ class BiasQuantProxyFromInjector(QuantProxy):
         elif accumulator_scale is None:
             name = self.injector.__name__ if self.injector is not None else "the bias quantizer"
             raise RuntimeError(
-                f"{name} takes its scale from the layer's input, which is not quantized: give the "
-                f"layer an input_quant, feed it a QuantTensor (return_quant_tensor=True on the layer "
-                f"before), or use Int8BiasPerTensorFloatInternalScaling."
+                f"{name} takes its scale from the layer's input and weight, of which one is not "
+                f"quantized: give the layer a weight_quant, and an input_quant or a QuantTensor "
+                f"(return_quant_tensor=True on the layer before); or use "
+                f"Int8BiasPerTensorFloatInternalScaling."
             )
         else:
             quantized = self.tensor_quant(bias, accumulator_scale)  # type: ignore[misc]
         value, scale, zero_point, bit_width = quantized
         return QuantTensor(value, scale, zero_point, bit_width, self._signed, self.training)
+
+    def has_own_scale(self) -> bool:
+        return not self.requires_input_scale
 
     def _reference_tensor(self) -> Tensor | None:
         return self.tracked_modules[0].bias  # type: ignore[return-value]

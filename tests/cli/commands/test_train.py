@@ -15,7 +15,7 @@ from qat_cli.engine import loop
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "
     "scaling_impl_type: parameter_from_stats}, input: {quantizer: Int8ActPerTensorFloat}, "
-    "activation: {quantizer: Uint8ActPerTensorFloat, bit_width: 4}}"
+    "activation: {quantizer: Uint8ActPerTensorFloat, bit_width: 4, collect_stats_steps: 4}}"
 )
 
 
@@ -86,7 +86,8 @@ def test_the_resolved_recipe_reruns_the_experiment(qat, qat_json, tiny_recipe, t
 def test_an_interrupted_run_ends_as_if_it_had_never_stopped(
     qat, tiny_recipe, tmp_path, stop_at_step, monkeypatch, step, number, code
 ):
-    # Six steps an epoch: the first case stops inside an epoch, the second before its validation.
+    # Six steps an epoch: the first case stops inside an epoch, while activation statistics are
+    # collected; the second after that, between the last step of an epoch and its validation.
     arguments = ["train", "--recipe", tiny_recipe, QUANTIZED]
     assert qat(*arguments, "--out", "whole").exit_code == 0
     with monkeypatch.context():
@@ -102,6 +103,20 @@ def test_an_interrupted_run_ends_as_if_it_had_never_stopped(
     assert list(whole) == list(other)
     assert all(torch.equal(whole[key], other[key]) for key in whole)
     assert figures(tmp_path / "whole") == figures(tmp_path / "stopped")
+
+
+def test_binary_weights_are_clamped_and_every_setting_of_the_loop_runs(qat, tiny_recipe, tmp_path):
+    result = qat(
+        "train", "--recipe", tiny_recipe, "--out", "out", "--lr", "1.0",
+        "quant={weight: {quantizer: SignedBinaryWeightPerTensorConst}}", "train.latent_clip=0.05",
+        "train.channels_last=true", "train.label_smoothing=0.1", "optimizer.clip_grad_norm=5",
+        "schedule={name: step, milestones: [1], warmup_epochs: 1}",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    latent = weights(tmp_path / "out")["linear.weight"]
+    assert latent.abs().max() == pytest.approx(0.05)
+    checked = qat("eval", "--checkpoint", "out/checkpoints/best.pt")
+    assert "exactly the figures recorded" in checked.stdout
 
 
 def test_resume_without_out_takes_the_newest_run_of_the_recipe(qat, tiny_recipe, tmp_path):
@@ -176,16 +191,16 @@ def test_a_mistyped_input_leaves_no_run_folder(qat, tmp_path):
 
 @pytest.mark.slow
 def test_a_real_sigterm_saves_and_exits_with_143(tiny_recipe, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qat_cli.main", "train", "--recipe", str(tiny_recipe)]
-        + ["--epochs", "500", "--out", "out"],
+    arguments = ["train", "--recipe", str(tiny_recipe), "--epochs", "500", "--out", "out"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "qat_cli.main", *arguments],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for line in process.stderr:
-        if "epoch   1/500" in line:
-            process.terminate()
-    assert process.wait(60) == 143
+    ) as process:
+        for line in process.stderr:
+            if "epoch   1/500" in line:
+                process.terminate()
+        assert process.wait(60) == 143
     assert (tmp_path / "out" / "checkpoints" / "last.pt").exists()

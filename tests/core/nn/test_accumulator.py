@@ -186,7 +186,9 @@ def test_bias_is_clamped_to_its_bits_in_the_scale_of_the_accumulator(bias_quant,
         layer.bias.copy_(torch.tensor([0.5, -100.0]))
     x = QuantTensor(torch.zeros(1, 4), 0.01, 0.0, 8.0, True, True)
     # in steps of 0.01 * 0.01: 5000 and -1000000
-    expected = torch.tensor([5000.0, -1e6]).clamp(-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) * 1e-4
+    expected = (
+        torch.tensor([5000.0, -1e6]).clamp(-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) * 1e-4
+    )
     torch.testing.assert_close(layer(x)[0], expected)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from qat.nn import QuantConv1d, QuantConv2d, QuantConv3d, QuantLinear
 from qat.quantizers import (
+    Int8ActPerTensorFloatMinMaxInit,
     Int8WeightPerChannelFloat,
     Int8WeightPerTensorFixedPoint,
     Int8WeightPerTensorFloat,
@@ -17,60 +18,35 @@ from qat.quantizers import (
     SignedTernaryWeightPerTensorConst,
 )
 
-# quantized class, float class, arguments, input shape
+
+def conv_case(dims, shape, **arguments):
+    """Quantized class, float class, arguments, input shape."""
+    quantized = {1: QuantConv1d, 2: QuantConv2d, 3: QuantConv3d}[dims]
+    return quantized, quantized.float_class, arguments, shape
+
+
+def linear_case(shape, **arguments):
+    return QuantLinear, nn.Linear, {"in_features": 6, "out_features": 4, **arguments}, shape
+
+
+CHANNELS = {"in_channels": 3, "out_channels": 4}
+REFLECT = {"padding": (2, 0), "padding_mode": "reflect"}
+CIRCULAR = {"padding": "same", "padding_mode": "circular"}
+DEPTHWISE = {"in_channels": 4, "out_channels": 8, "groups": 4}
+GROUPED = {"in_channels": 4, "out_channels": 6, "groups": 2}
+
 LAYERS = {
-    "linear": (QuantLinear, nn.Linear, dict(in_features=6, out_features=4), (3, 6)),
-    "linear_sequence": (QuantLinear, nn.Linear, dict(in_features=6, out_features=4), (2, 5, 6)),
-    "linear_no_bias": (
-        QuantLinear,
-        nn.Linear,
-        dict(in_features=6, out_features=4, bias=False),
-        (3, 6),
+    "linear": linear_case((3, 6)),
+    "linear_sequence": linear_case((2, 5, 6)),
+    "linear_no_bias": linear_case((3, 6), bias=False),
+    "conv1d": conv_case(1, (2, 4, 9), **GROUPED, kernel_size=3, stride=2, padding=1),
+    "conv2d": conv_case(2, (2, 3, 6, 6), **CHANNELS, kernel_size=3, padding=1),
+    "conv2d_reflect": conv_case(
+        2, (2, 3, 6, 6), **CHANNELS, kernel_size=(3, 1), dilation=2, bias=False, **REFLECT
     ),
-    "conv1d": (
-        QuantConv1d,
-        nn.Conv1d,
-        dict(in_channels=4, out_channels=6, kernel_size=3, stride=2, padding=1, groups=2),
-        (2, 4, 9),
-    ),
-    "conv2d": (
-        QuantConv2d,
-        nn.Conv2d,
-        dict(in_channels=3, out_channels=4, kernel_size=3, padding=1),
-        (2, 3, 6, 6),
-    ),
-    "conv2d_reflect": (
-        QuantConv2d,
-        nn.Conv2d,
-        dict(
-            in_channels=3,
-            out_channels=4,
-            kernel_size=(3, 1),
-            dilation=2,
-            padding=(2, 0),
-            padding_mode="reflect",
-            bias=False,
-        ),
-        (2, 3, 6, 6),
-    ),
-    "conv2d_same": (
-        QuantConv2d,
-        nn.Conv2d,
-        dict(in_channels=3, out_channels=4, kernel_size=3, padding="same", padding_mode="circular"),
-        (2, 3, 6, 6),
-    ),
-    "conv2d_depthwise": (
-        QuantConv2d,
-        nn.Conv2d,
-        dict(in_channels=4, out_channels=8, kernel_size=3, groups=4),
-        (2, 4, 5, 5),
-    ),
-    "conv3d": (
-        QuantConv3d,
-        nn.Conv3d,
-        dict(in_channels=2, out_channels=3, kernel_size=2, stride=(1, 2, 1)),
-        (1, 2, 4, 4, 4),
-    ),
+    "conv2d_same": conv_case(2, (2, 3, 6, 6), **CHANNELS, kernel_size=3, **CIRCULAR),
+    "conv2d_depthwise": conv_case(2, (2, 4, 5, 5), **DEPTHWISE, kernel_size=3),
+    "conv3d": conv_case(3, (1, 3, 4, 4, 4), **CHANNELS, kernel_size=2, stride=(1, 2, 1)),
 }
 
 
@@ -243,8 +219,6 @@ def test_backends_agree_on_forward_and_gradient(backend):
 
 @pytest.mark.parametrize("disabled", ["weight_quant", "input_quant"])
 def test_disable_quant_lets_values_pass_and_can_be_undone(disabled):
-    from qat.quantizers import Int8ActPerTensorFloatMinMaxInit
-
     layer = QuantLinear(
         4,
         3,

@@ -9,7 +9,7 @@ from qat.components.bit_width import BitWidthConst
 from qat.components.clamp import TensorClamp
 from qat.components.delay import DelayWrapper
 from qat.components.stateless import scalar
-from qat.ops import binary_sign_ste
+from qat.ops import binary_sign_ste, floor_scale
 
 
 class BinaryQuant(jit.ScriptModule):
@@ -34,7 +34,7 @@ class BinaryQuant(jit.ScriptModule):
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = self.scaling_impl(x)
+        scale = floor_scale(self.scaling_impl(x))
         y = binary_sign_ste(x) * scale
         y = self.delay_wrapper(x, y)
         return y, scale, self.zero_point(), self.bit_width()
@@ -67,7 +67,7 @@ class ClampedBinaryQuant(jit.ScriptModule):
         self.tensor_clamp_impl = TensorClamp() if tensor_clamp_impl is None else tensor_clamp_impl
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = self.scaling_impl(x)
+        scale = floor_scale(self.scaling_impl(x))
         y = binary_sign_ste(self.tensor_clamp_impl(x, -scale, scale)) * scale
         y = self.delay_wrapper(x, y)
         return y, scale, self.zero_point(), self.bit_width()

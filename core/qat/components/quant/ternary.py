@@ -8,7 +8,7 @@ from qat import jit
 from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
 from qat.components.stateless import scalar
-from qat.ops import ternary_sign_ste
+from qat.ops import floor_scale, ternary_sign_ste
 
 
 class TernaryQuant(jit.ScriptModule):
@@ -38,7 +38,7 @@ class TernaryQuant(jit.ScriptModule):
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = self.scaling_impl(x)
+        scale = floor_scale(self.scaling_impl(x))
         zero = x.abs() <= self.threshold * scale
         y = ternary_sign_ste(x).masked_fill(zero, 0.0) * scale
         y = self.delay_wrapper(x, y)

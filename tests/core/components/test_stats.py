@@ -1,0 +1,99 @@
+"""Statistics against their formulas."""
+
+import math
+
+import pytest
+import torch
+
+from qat.components import (
+    MSE,
+    AbsAve,
+    AbsMax,
+    AbsMaxAve,
+    AbsMaxL2,
+    AbsPercentile,
+    OverBatchOverTensorView,
+    OverOutputChannelView,
+    OverTensorView,
+)
+
+ROWS = torch.tensor([[1.0, -4.0, 2.0], [0.5, 0.25, -0.75]])
+
+
+@pytest.mark.parametrize(
+    ("stats", "x", "expected"),
+    [
+        (AbsMax(), ROWS.reshape(-1), 4.0),
+        (AbsMax(1), ROWS, [4.0, 0.75]),
+        (AbsAve(), ROWS.reshape(-1), 8.5 / 6),
+        (AbsAve(1), ROWS, [7 / 3, 0.5]),
+        (AbsMaxAve(), ROWS, (4.0 + 0.75) / 2),
+        (AbsMaxL2(), ROWS, math.sqrt((16 + 0.5625) / 2)),
+        (AbsPercentile(50.0), ROWS.reshape(-1), 0.75),  # rank floor(3 + 0.5) of 6: third smallest
+        (AbsPercentile(50.0, 1), ROWS, [2.0, 0.5]),  # rank floor(1.5 + 0.5) of 3: second smallest
+        (AbsPercentile(100.0), ROWS.reshape(-1), 4.0),
+        (AbsPercentile(0.001), ROWS.reshape(-1), 0.25),  # the rank is at least 1
+    ],
+    ids=lambda item: type(item).__name__,
+)
+def test_statistic_is_that_of_the_formula(stats, x, expected, built, dtype):
+    result = built(stats)(x.to(dtype))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result, torch.tensor(expected, dtype=dtype))
+
+
+@pytest.mark.parametrize("q", [0.0, -1.0, 100.1])
+def test_percentile_outside_its_range_is_refused(q):
+    with pytest.raises(ValueError, match="high_percentile_q is .* above 0 and at most 100"):
+        AbsPercentile(q)
+
+
+@pytest.mark.parametrize("stats", [AbsMax(), AbsAve(), MSE(4, True, True)])
+def test_statistic_of_zeros_is_zero(stats, built):
+    assert built(stats)(torch.zeros(5)).item() == 0.0
+
+
+def test_maximum_hands_its_gradient_to_the_largest(built, gradient):
+    grad = gradient(built(AbsMax()), torch.tensor([1.0, -3.0, 2.0]))
+    assert grad.tolist() == [0.0, -1.0, 0.0]
+
+
+def error_of(x, threshold, levels, lowest):
+    scale = threshold / levels
+    on_grid = torch.clamp(torch.round(x / scale), lowest, levels) * scale
+    return float(((x - on_grid) ** 2).sum())
+
+
+def test_mse_is_the_best_of_its_hundred_thresholds(built):
+    x = torch.randn(40, dtype=torch.float64)
+    largest = float(x.abs().max())
+    candidates = [largest * i / 100 for i in range(1, 101)]
+    best = min(error_of(x, threshold, 7, -7) for threshold in candidates)
+    threshold = built(MSE(4, signed=True, narrow_range=True))(x).item()
+    assert error_of(x, threshold, 7, -7) == pytest.approx(best, rel=1e-9)
+
+
+def test_mse_per_row_treats_each_row_for_itself(built):
+    rows = torch.randn(3, 30)
+    stats = built(MSE(3, signed=True, narrow_range=False, stats_reduce_dim=1))
+    single = built(MSE(3, signed=True, narrow_range=False))
+    torch.testing.assert_close(stats(rows), torch.stack([single(row) for row in rows]))
+
+
+def test_mse_takes_no_gradient():
+    x = torch.randn(10, requires_grad=True)
+    assert not MSE(4, True, True)(x).requires_grad
+
+
+def test_mse_checks_its_bit_width():
+    with pytest.raises(ValueError, match="bit_width is 0; it must be a whole number from 1 to 32"):
+        MSE(0, True, True)
+
+
+def test_views_are_flat_per_sample_and_per_channel(built):
+    x = torch.arange(24.0).reshape(2, 3, 4).transpose(0, 1)  # [3, 2, 4], strided
+    assert built(OverTensorView())(x).shape == (24,)
+    assert built(OverBatchOverTensorView())(x).shape == (3, 8)
+    assert torch.equal(built(OverOutputChannelView())(x), x.reshape(3, 8))
+    permuted = built(OverOutputChannelView((1, 0, 2)))(x)
+    assert torch.equal(permuted, x.permute(1, 0, 2).reshape(2, 12))

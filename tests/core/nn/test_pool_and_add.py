@@ -1,0 +1,147 @@
+"""Pooling and addition of quantized tensors."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from qat import QuantTensor
+from qat.nn import (
+    QuantAdaptiveAvgPool2d,
+    QuantAvgPool2d,
+    QuantEltwiseAdd,
+    QuantIdentity,
+    QuantMaxPool2d,
+)
+from qat.quantizers import Int8ActPerTensorFloat, Int8ActPerTensorFloatMinMaxInit
+
+BOUNDS = {"min_val": -1.0, "max_val": 1.0}
+
+
+def quantized(*shape):
+    identity = QuantIdentity(Int8ActPerTensorFloatMinMaxInit, return_quant_tensor=True, **BOUNDS)
+    return identity(torch.randn(shape))
+
+
+POOLS = {
+    "max": (QuantMaxPool2d, nn.MaxPool2d, (3, 2, 1)),
+    "average": (QuantAvgPool2d, nn.AvgPool2d, (2,)),
+    "average_strided": (QuantAvgPool2d, nn.AvgPool2d, (3, 2, 1, False, False)),
+    "adaptive": (QuantAdaptiveAvgPool2d, nn.AdaptiveAvgPool2d, (2,)),
+    "global": (QuantAdaptiveAvgPool2d, nn.AdaptiveAvgPool2d, (1,)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pool_of_plain_tensors_is_the_float_pool(name):
+    quantized_class, float_class, arguments = POOLS[name]
+    x = torch.randn(2, 3, 6, 6)
+    pool = quantized_class(*arguments)
+    assert torch.equal(pool(x), float_class(*arguments)(x))
+    assert isinstance(pool, float_class) and list(pool.state_dict()) == []
+
+
+@pytest.mark.parametrize("name", POOLS)
+@pytest.mark.parametrize("return_quant_tensor", [True, False])
+def test_pool_of_quantized_tensors_has_the_values_of_the_float_pool(name, return_quant_tensor):
+    quantized_class, float_class, arguments = POOLS[name]
+    x = quantized(2, 3, 6, 6)
+    out = quantized_class(*arguments, return_quant_tensor=return_quant_tensor)(x)
+    assert isinstance(out, QuantTensor if return_quant_tensor else torch.Tensor)
+    value = out.value if return_quant_tensor else out
+    torch.testing.assert_close(value, float_class(*arguments)(x.value))
+
+
+def test_largest_of_a_window_stays_on_the_grid():
+    x = quantized(2, 3, 6, 6)
+    out = QuantMaxPool2d(2, return_quant_tensor=True)(x)
+    assert torch.equal(out.int().double(), F.max_pool2d(x.int().double(), 2))
+    assert torch.equal(out.scale, x.scale)
+
+
+def test_average_of_a_window_lies_on_a_finer_grid():
+    x = quantized(2, 3, 6, 6)
+    out = QuantAvgPool2d(2, return_quant_tensor=True)(x)
+    assert torch.equal(out.int().double(), F.avg_pool2d(x.int().double(), 2, divisor_override=1))
+    torch.testing.assert_close(out.scale, x.scale / 4)
+
+
+@pytest.mark.parametrize("name", ["average", "adaptive"])
+def test_output_quantizer_rounds_the_averages(name):
+    quantized_class, float_class, arguments = POOLS[name]
+    pool = quantized_class(
+        *arguments,
+        output_quant=Int8ActPerTensorFloatMinMaxInit,
+        output_min_val=-1.0,
+        output_max_val=1.0,
+        output_bit_width=4,
+        return_quant_tensor=True,
+    )
+    x = torch.randn(2, 3, 6, 6)
+    expected = torch.round(float_class(*arguments)(x.double()) / 0.125).clamp(-8, 7)
+    assert torch.equal(pool(x).int().double(), expected)
+
+
+def test_max_pool_still_returns_indices():
+    x = torch.randn(1, 1, 4, 4)
+    values, indices = QuantMaxPool2d(2, return_indices=True)(x)
+    expected = F.max_pool2d(x, 2, return_indices=True)
+    assert torch.equal(values, expected[0]) and torch.equal(indices, expected[1])
+
+
+# QuantEltwiseAdd
+
+
+def add(**keywords):
+    bounds = {"input_min_val": -1.0, "input_max_val": 1.0}
+    return QuantEltwiseAdd(Int8ActPerTensorFloatMinMaxInit, **bounds, **keywords)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_both_operands_are_brought_to_one_grid_and_added(training, backend):
+    x, y = torch.randn(20), torch.randn(20)
+    layer = add(return_quant_tensor=True).train(training)
+    q = sum(torch.round(z.double() * 128).clamp(-128, 127) for z in (x, y))
+    out = layer(x, y)
+    assert torch.equal(out.int().double(), q)
+    assert out.scale == 1 / 128 and out.bit_width == 9
+    torch.testing.assert_close(add().train(training)(x, y).double(), q / 128)
+
+
+def test_output_quantizer_rounds_the_sum():
+    layer = add(
+        output_quant=Int8ActPerTensorFloatMinMaxInit,
+        output_min_val=-2.0,
+        output_max_val=2.0,
+        output_bit_width=3,
+        return_quant_tensor=True,
+    )
+    x, y = quantized(20), quantized(20)
+    expected = torch.round((x.value + y.value).double() / 0.5).clamp(-4, 3)
+    assert torch.equal(layer(x, y).int().double(), expected)
+
+
+def test_without_quantizers_it_is_a_plain_sum():
+    x, y = torch.randn(5), torch.randn(5)
+    assert torch.equal(QuantEltwiseAdd(input_quant=None)(x, y), x + y)
+
+
+def test_one_proxy_can_quantize_operands_and_sum(backend):
+    identity = QuantIdentity(Int8ActPerTensorFloat, collect_stats_steps=1)
+    identity(torch.full((4,), 1.0))
+    layer = QuantEltwiseAdd(input_quant=identity.act_quant, output_quant=identity.act_quant)
+    identity(torch.full((4,), 1.0))  # sharing built the quantizer anew
+    x, y = torch.full((3,), 0.25), torch.full((3,), 0.5)
+    assert torch.equal(layer.eval()(x, y), torch.full((3,), 0.75))
+    keys = {key.split(".")[0] for key in layer.state_dict()}
+    assert keys == {"input_quant", "output_quant"}
+    layer.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x, y), torch.full((3,), 0.75))
+
+
+def test_the_operands_share_their_scale_after_the_statistics_phase():
+    layer = QuantEltwiseAdd(input_collect_stats_steps=2, return_quant_tensor=True)
+    for _ in range(2):
+        out = layer(torch.randn(50), 3 * torch.randn(50))
+    assert layer.eval()(torch.randn(50), torch.randn(50)).is_valid
+    assert isinstance(out, QuantTensor)
