@@ -11,12 +11,14 @@ from qat_cli.data.digits import load_digits
 from qat_cli.data.downloads import DOWNLOADED_SETS, load_downloaded
 from qat_cli.data.folder import load_folder
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.recipes.schema import DataConfig
+from qat_cli.recipes.schema import AugmentConfig, DataConfig
 
 SOURCES: Mapping[str, Callable[[DataConfig], Dataset]] = {
     "digits": load_digits,
     **dict.fromkeys(DOWNLOADED_SETS, load_downloaded),
 }
+#: Sets of small grey drawings, whatever number of channels they are given.
+DRAWINGS = ("digits", "mnist", "fashion_mnist")
 
 
 def load_data(config: DataConfig) -> Dataset:
@@ -47,7 +49,18 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
             "channels": channels,
             "mean": dataset.mean,
             "std": dataset.std,
+            "augment": _augmentation(config.augment, dataset),
         }
+    )
+
+
+def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
+    channels, height, width = dataset.shape
+    is_drawing = dataset.name in DRAWINGS or channels == 1  # a mirrored digit is none
+    padding, flip = config.crop_padding, config.horizontal_flip
+    return AugmentConfig(
+        crop_padding=min(height, width) // (16 if is_drawing else 8) if padding is None else padding,
+        horizontal_flip=not is_drawing if flip is None else flip,
     )
 
 
@@ -58,8 +71,8 @@ def _source(name: str) -> Callable[[DataConfig], Dataset]:
     if looks_like_path or os.path.exists(name):
         return load_folder
     raise UserError(
-        f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES)}; "
-        f"known datasets: {', '.join(SOURCES)}; or give the path of an image folder."
+        f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES) or '.'} "
+        f"Datasets: {', '.join(SOURCES)}; or give the path of an image folder."
     )
 
 

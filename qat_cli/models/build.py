@@ -126,8 +126,8 @@ def _factory(name: str, allow_user_code: bool) -> tuple[Callable[..., Any], Mapp
     known = torchvision_names()
     if name not in known:
         raise UserError(
-            f"no model is called {name!r}{did_you_mean(name, [*BUILT_IN, *known])}; known: "
-            f"{', '.join(BUILT_IN)}, torchvision's classifiers, or path/file.py:factory."
+            f"no model is called {name!r}{did_you_mean(name, [*BUILT_IN, *known]) or '.'} "
+            f"Models: {', '.join(BUILT_IN)}, torchvision's classifiers, or path/file.py:factory."
         )
     # Not get_model: the builder's signature does not show num_classes, which all of them take.
     return models.get_model_builder(name), _NO_AUXILIARY_HEADS.get(name, {})

@@ -27,6 +27,7 @@ BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
         ("data", "channels"),
         ("data", "mean"),
         ("data", "std"),
+        ("data", "augment"),
     ),
 }
 

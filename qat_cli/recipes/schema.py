@@ -42,13 +42,15 @@ class ModelConfig(StrictModel):
 class AugmentConfig(StrictModel):
     """Random changes of training images; evaluation images are never changed."""
 
-    crop_padding: NonNegativeInt = Field(
-        default=0,
+    crop_padding: NonNegativeInt | None = Field(
+        default=None,
         description="Pixels of padding before a random crop of the original size: shifts the image "
-        "by up to so many pixels; 0: off.",
+        "by up to so many pixels; 0: off; null: an eighth of the side, a sixteenth for digits and "
+        "clothes.",
     )
-    horizontal_flip: bool = Field(
-        default=False, description="Mirror half of the images left to right."
+    horizontal_flip: bool | None = Field(
+        default=None,
+        description="Mirror half of the images left to right; null: RGB images, but not digits.",
     )
 
 

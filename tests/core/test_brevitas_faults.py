@@ -23,12 +23,6 @@ from qat.quantizers import (
 )
 
 
-@pytest.fixture(autouse=True)
-def default_flags(monkeypatch):
-    monkeypatch.setattr(config, "IGNORE_MISSING_KEYS", False)
-    monkeypatch.setattr(config, "REINIT_ON_STATE_DICT_LOAD", True)
-
-
 class Unsigned(ExtendedInjector):
     """Says nothing about ``signed``."""
 

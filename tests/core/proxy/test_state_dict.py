@@ -12,10 +12,11 @@ from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerChannelFloatMSE
 SCALE = "weight_quant.tensor_quant.scaling_impl.value"
 
 
-@pytest.fixture(autouse=True)
-def default_flags(backend, monkeypatch):
-    monkeypatch.setattr(config, "IGNORE_MISSING_KEYS", False)
-    monkeypatch.setattr(config, "REINIT_ON_STATE_DICT_LOAD", True)
+# Native ops have no part in this; TorchScript has its own way of holding parameters.
+pytestmark = [
+    pytest.mark.usefixtures("backend"),
+    pytest.mark.parametrize("backend", ["python", "jit"], indirect=True),
+]
 
 
 def linear(**keywords):
