@@ -80,7 +80,9 @@ def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decis
     arguments = tuple(node.args[1:]) if node.op != "call_module" else ()
     module = place.module
     if module is None:
-        module = activation.make(*arguments, **{k: v for k, v in node.kwargs.items() if k != "input"})
+        module = activation.make(
+            *arguments, **{k: v for k, v in node.kwargs.items() if k != "input"}
+        )
     replacement = build_activation(name, activation, module, decision)
     _replace_by_module(converted, node, name, replacement, node.all_input_nodes[:1])
     shown = "float"

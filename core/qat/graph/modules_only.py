@@ -130,9 +130,7 @@ class _Watch(TorchFunctionMode):
         self.seen: Counter[str] = Counter()
         self.depth = 0
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = _WATCHED.get(func)
         if name is not None and self.depth == 0:
             self.seen[name] += 1

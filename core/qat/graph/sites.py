@@ -82,9 +82,7 @@ def find_places(traced: fx.GraphModule) -> list[Place]:
 def mark_ends(weights: list[Place]) -> None:
     """Mark the first and the last of the weight layers, given in the order of execution."""
     for index, place in enumerate(weights):
-        place.site = replace(
-            place.site, is_first=index == 0, is_last=index == len(weights) - 1
-        )
+        place.site = replace(place.site, is_first=index == 0, is_last=index == len(weights) - 1)
 
 
 def activation_of(node: fx.Node, module: nn.Module | None) -> Activation | None:

@@ -85,7 +85,7 @@ def test_a_wrong_name_says_what_is_there(name, message):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("def other(): pass", "has no callable 'make'.*it defines other"),
+        ("def other(): pass", "has no callable 'make'.*It defines other"),
         ("def make(): return 3", "the factory returned int, not a torch.nn.Module"),
         ("def make(): raise RuntimeError('boom')", "RuntimeError: boom"),
         ("1 / 0", "mine.py fails: ZeroDivisionError"),

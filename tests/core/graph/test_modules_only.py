@@ -110,4 +110,7 @@ def test_forward_that_raises_is_said(convert):
 def test_activation_function_is_replaced_too(choice, convert):
     replaced = Rule("quant", LayerMatch(), {}, activation_function=choice)
     model = convert(DataDependent(), ALL, replaced).model
-    assert type(model.relu).__name__ == {"identity": "QuantIdentity", "hardtanh": "QuantHardTanh"}[choice]
+    assert (
+        type(model.relu).__name__
+        == {"identity": "QuantIdentity", "hardtanh": "QuantHardTanh"}[choice]
+    )

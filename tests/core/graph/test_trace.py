@@ -131,14 +131,18 @@ def test_difference_between_training_and_evaluation_is_said(convert):
     def scaled(self, x):
         return x * 2 if self.training else x
 
-    assert any("differs between training" in note for note in convert(Functions(scaled), FLOAT).notes)
+    assert any(
+        "differs between training" in note for note in convert(Functions(scaled), FLOAT).notes
+    )
 
 
 def test_argument_that_depends_on_the_mode_is_said(convert):
     def leaky(self, x):
         return F.rrelu(x, training=self.training)
 
-    assert any("differs between training" in note for note in convert(Functions(leaky), FLOAT).notes)
+    assert any(
+        "differs between training" in note for note in convert(Functions(leaky), FLOAT).notes
+    )
 
 
 def test_dropout_alone_is_no_difference(convert, small_net):

@@ -22,7 +22,9 @@ INTEGER = {
     "Int8BiasPerTensorFloatInternalScaling": (-128, 127),
 }
 numbers = st.floats(-100.0, 100.0, width=32).filter(lambda item: item == 0 or abs(item) > 1e-3)
-tensors = st.lists(numbers, min_size=1, max_size=12).map(lambda items: torch.tensor([items]).double())
+tensors = st.lists(numbers, min_size=1, max_size=12).map(
+    lambda items: torch.tensor([items]).double()
+)
 few = settings(max_examples=10, deadline=None)
 
 

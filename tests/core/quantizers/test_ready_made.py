@@ -138,7 +138,9 @@ def test_name_that_does_not_exist_names_the_nearest():
 
 
 def test_name_like_no_other_lists_them_all():
-    with pytest.raises(ValueError, match=r"'q'\. All: Int16Bias, .*, Uint8ActPerTensorFloatMaxInit"):
+    with pytest.raises(
+        ValueError, match=r"'q'\. All: Int16Bias, .*, Uint8ActPerTensorFloatMaxInit"
+    ):
         ready_made("q")
 
 

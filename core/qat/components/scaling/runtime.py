@@ -135,7 +135,9 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
         scaling_min_val: Optional[float] = None,
     ) -> None:
         if collect_stats_steps < 1:
-            raise ValueError(f"collect_stats_steps is {collect_stats_steps}; it must be at least 1.")
+            raise ValueError(
+                f"collect_stats_steps is {collect_stats_steps}; it must be at least 1."
+            )
         restrict = restriction(restrict_scaling_impl)
         super().__init__(
             scaling_stats_impl,
