@@ -116,7 +116,7 @@ class ScriptModule(nn.Module, metaclass=_CompiledWhenBuilt):
 
 
 def to_bytes(module: nn.Module) -> tuple[bytes, dict[str, set[str]]]:
-    """A scripted module as bytes, with what TorchScript's own format forgets (see ``from_bytes``)."""
+    """A scripted module as bytes, with what TorchScript's own format forgets."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

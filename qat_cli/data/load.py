@@ -59,7 +59,9 @@ def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
     is_drawing = dataset.name in DRAWINGS or channels == 1  # a mirrored digit is none
     padding, flip = config.crop_padding, config.horizontal_flip
     return AugmentConfig(
-        crop_padding=min(height, width) // (16 if is_drawing else 8) if padding is None else padding,
+        crop_padding=min(height, width) // (16 if is_drawing else 8)
+        if padding is None
+        else padding,
         horizontal_flip=not is_drawing if flip is None else flip,
     )
 

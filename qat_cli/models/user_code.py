@@ -48,7 +48,8 @@ def load_factory(name: str) -> Callable[..., Any]:
     if not callable(found):
         known = _callables(module)
         raise UserError(
-            f"model {name!r}: {source} has no callable {factory!r}{did_you_mean(factory, known) or '.'} "
+            f"model {name!r}: {source} has no callable {factory!r}"
+            f"{did_you_mean(factory, known) or '.'} "
             f"It defines {', '.join(known) or 'none'}."
         )
     return found

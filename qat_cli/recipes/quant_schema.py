@@ -101,9 +101,7 @@ class RuleConfig(StrictModel):
     activation: RuleQuantizerConfig | None = Field(
         default=None, description="Output of activation functions."
     )
-    add: RuleQuantizerConfig | None = Field(
-        default=None, description="Operands of additions."
-    )
+    add: RuleQuantizerConfig | None = Field(default=None, description="Operands of additions.")
     activation_function: ActivationFunction | None = Field(
         default=None, description="Replaces the activation function; absent: inherited."
     )
@@ -150,7 +148,8 @@ class QuantConfig(StrictModel):
         default=None, description="Outputs of activation functions such as ReLU."
     )
     add: QuantizerConfig | None = Field(
-        default=None, description="Operands of additions (residual connections), brought to one grid."
+        default=None,
+        description="Operands of additions (residual connections), brought to one grid.",
     )
     activation_function: ActivationFunction = Field(
         default="keep",

@@ -22,8 +22,8 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
     """A quantized model with the parameters of ``model``, as ``rules`` say.
 
     Layers with a weight, activation functions and additions are found by tracing, whether they are
-    modules or functions. An input quantizer is put in front of a layer only where its input does not
-    lie on a grid already. A model that does not trace has its modules replaced one by one; what its
+    modules or functions. An input quantizer is put in front of a layer only where its input is
+    not on a grid already. A model that does not trace has its modules replaced one by one; what its
     ``forward`` computes outside of them stays in float and is said in ``notes``.
 
     Args:

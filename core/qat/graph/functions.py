@@ -1,4 +1,4 @@
-"""What the converter knows of torch's modules and functions: activations, adds, and grid keepers."""
+"""What the converter knows of torch's modules and functions: activations, adds, grid keepers."""
 
 import operator
 from collections.abc import Callable, Mapping

@@ -25,7 +25,7 @@ _POOLS = tuple(
 )
 _WATCHED: dict[Any, str] = {
     **{function: activation.name for function, activation in ACTIVATION_FUNCTIONS.items()},
-    **{function: "add" for function in ADD_FUNCTIONS},
+    **dict.fromkeys(ADD_FUNCTIONS, "add"),
     Tensor.add: "add",
     Tensor.add_: "add",
     Tensor.__add__: "add",
@@ -96,7 +96,7 @@ def _replace(model: nn.Module, names: list[str], replacement: nn.Module) -> None
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules with their names, but not those inside of torch's own, which use them their way."""
+    """The modules with their names, but not those inside torch's own, which use them their way."""
     inner: set[nn.Module] = set()
     for name, module in model.named_modules():
         if module in inner:

@@ -55,12 +55,12 @@ def injector_for(choice: QuantizerChoice, role: Role) -> type[ExtendedInjector]:
         near = difflib.get_close_matches(unknown[0], sorted(_attributes(quantizer)), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"{name} has no attribute {', '.join(map(repr, unknown))}{hint}")
-    changed: type[ExtendedInjector] = quantizer.let(**choice.overrides)  # type: ignore[attr-defined]
+    changed: type[ExtendedInjector] = quantizer.let(**choice.overrides)
     return changed
 
 
 def _attributes(quantizer: type[ExtendedInjector]) -> set[str]:
-    specs = quantizer.__dependencies__.specs  # type: ignore[attr-defined]
+    specs = quantizer.__dependencies__.specs
     names = {argument for spec in specs.values() for argument in spec.args} | set(specs)
     for component in _COMPONENTS:
         names |= set(inspect.signature(component.__init__).parameters)  # type: ignore[misc]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-
 #: What a rule can make of a ReLU-like function.
 ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
 

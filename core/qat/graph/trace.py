@@ -169,7 +169,7 @@ def scope_of(node: fx.Node) -> str:
 
 
 def unique_name(root: nn.Module, wanted: str) -> str:
-    """``wanted``, or with the first number behind it that no module or attribute of that name has."""
+    """``wanted``, or with the first number behind it that no module or attribute has."""
     parent, _, leaf = wanted.rpartition(".")
     modules = dict(root.named_modules())
     owner = modules.get(parent, root)

@@ -8,7 +8,7 @@ from .dependencies_package import DependencyError, Injector, InjectorType, packa
 from .resolution import Resolution
 
 
-class ExtendedInjectorType(InjectorType):  # type: ignore[misc, valid-type]
+class ExtendedInjectorType(InjectorType):
     """Metaclass: reading an attribute of the class resolves it anew; the class never changes."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
@@ -85,7 +85,7 @@ def _without_arguments(name: str, item: Any) -> Any:
     return package_shield(item) if arguments and not named else item
 
 
-class ExtendedInjector(Injector, metaclass=ExtendedInjectorType):  # type: ignore[misc, valid-type]
+class ExtendedInjector(Injector, metaclass=ExtendedInjectorType):
     """Declaration of a quantizer, or of a part of one.
 
     Attributes are matched by name with the arguments of the classes among them: reading ``X.part``
@@ -127,6 +127,6 @@ def _let(base: Any, attributes: dict[str, Any]) -> Any:
     return base.let(**attributes)
 
 
-copyreg.pickle(ExtendedInjectorType, _reduce)  # type: ignore[arg-type]
+copyreg.pickle(ExtendedInjectorType, _reduce)
 
 __all__ = ["DependencyError", "ExtendedInjector", "ExtendedInjectorType"]

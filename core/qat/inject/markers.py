@@ -1,4 +1,4 @@
-"""``this`` and ``value``: the two ways of saying that an attribute is computed when it is asked for."""
+"""``this`` and ``value``: two ways of saying that an attribute is computed when asked for."""
 
 import functools
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from .dependencies_package import PackageThis, package_value
 
 
-class This(PackageThis):  # type: ignore[misc, valid-type]
+class This(PackageThis):
     """Path to another attribute of the same injector: ``this.scaling_shape``, ``this.sizes[0]``."""
 
     def __getattr__(self, name: str) -> "This":

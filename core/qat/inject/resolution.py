@@ -60,7 +60,7 @@ class Resolution:
         self.chain: list[str] = []
 
     def resolve(self, name: str) -> Any:
-        """The value of ``name``; DependencyError names the injector, the attribute and the chain."""
+        """The value of ``name``; DependencyError names injector, attribute and chain."""
         if name in self.built:
             return self.built[name]
         if name in self.chain:

@@ -17,7 +17,7 @@ from qat.proxy import ActQuantProxyFromInjector, QuantProxy
 
 @contextmanager
 def calibration_mode(model: nn.Module) -> Iterator[None]:
-    """Within the block, ``model`` computes in float and its activation quantizers collect statistics.
+    """Within the block ``model`` computes in float; its activation quantizers collect statistics.
 
     Each takes the true average of its statistic over the batches of the block; on leaving, its
     learned scale is fixed from that, and the statistics phase of training is over for it. Batch

@@ -16,19 +16,19 @@ from .roles import ActResolver
 
 
 class Int8ActPerTensorFloat(SignedInt8, LearnedFromPercentile, ActResolver):
-    """8 bit signed, per tensor; scale learned from the 99.999th percentile of the first batches on."""
+    """8 bit signed, per tensor; scale learned from the first batches' 99.999th percentile on."""
 
 
 class Uint8ActPerTensorFloat(UnsignedInt8, LearnedFromPercentile, ActResolver):
-    """8 bit unsigned, per tensor; scale learned from the 99.999th percentile of the first batches on."""
+    """8 bit unsigned, per tensor; scale learned from the first batches' 99.999th percentile on."""
 
 
 class Int8ActPerTensorFloatMSE(LearnedFromMSE, Int8ActPerTensorFloat):
-    """8 bit signed, per tensor; scale learned from the least squared error on the first batches on."""
+    """8 bit signed, per tensor; scale learned from the first batches' least squared error on."""
 
 
 class Uint8ActPerTensorFloatMSE(LearnedFromMSE, Uint8ActPerTensorFloat):
-    """8 bit unsigned, per tensor; scale learned from the least squared error on the first batches on."""
+    """8 bit unsigned, per tensor; scale learned from the first batches' least squared error on."""
 
 
 class Int8ActPerTensorFixedPoint(PowerOfTwo, Int8ActPerTensorFloat):

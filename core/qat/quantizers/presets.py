@@ -1,5 +1,7 @@
 """Groups of attributes that ready-made quantizers are composed of."""
 
+from typing import Any
+
 from qat.components.rounding import CeilSte
 from qat.enums import QuantType, RestrictValueType, ScalingImplType, StatsOp
 from qat.inject import ExtendedInjector
@@ -38,7 +40,7 @@ class MaxStats(ExtendedInjector):
 
     scaling_impl_type = ScalingImplType.STATS
     scaling_stats_op = StatsOp.MAX
-    scaling_min_val = SMALLEST_THRESHOLD
+    scaling_min_val: Any = SMALLEST_THRESHOLD
 
 
 class LearnedFromMSE(ExtendedInjector):
@@ -46,7 +48,7 @@ class LearnedFromMSE(ExtendedInjector):
 
     scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
     scaling_stats_op = StatsOp.MSE
-    scaling_min_val = SMALLEST_THRESHOLD
+    scaling_min_val: Any = SMALLEST_THRESHOLD
 
 
 class LearnedFromPercentile(ExtendedInjector):
@@ -56,7 +58,7 @@ class LearnedFromPercentile(ExtendedInjector):
     scaling_stats_op = StatsOp.PERCENTILE
     high_percentile_q = 99.999
     collect_stats_steps = 300
-    scaling_min_val = SMALLEST_THRESHOLD
+    scaling_min_val: Any = SMALLEST_THRESHOLD
 
 
 class LearnedFromBounds(ExtendedInjector):

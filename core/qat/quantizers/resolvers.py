@@ -1,7 +1,7 @@
 """How the attributes of a quantizer turn into its parts: what all roles share.
 
-A quantizer is declared in words (``bit_width = 8``, ``scaling_impl_type = "stats"``). The ``@value``
-functions here read the words and name the component, by the tables beside the components. Whoever
+A quantizer is declared in words (``bit_width = 8``, ``scaling_impl_type = "stats"``). The
+``@value`` functions here read the words and name the component, by the tables beside the components. Whoever
 wants another part sets the attribute itself (``scaling_impl = MyScaling``).
 """
 
@@ -48,13 +48,13 @@ class Resolver(ExtendedInjector):
     float_to_int_impl_type = "round"
     restrict_scaling_type = RestrictValueType.FP
     scaling_per_output_channel = False
-    scaling_min_val = None
+    scaling_min_val: Any = None
     scaling_stats_permute_dims = None
     narrow_range = False
     quant_delay_steps = 0
 
     int_quant = IntQuant
-    tensor_clamp_impl = TensorClamp
+    tensor_clamp_impl: Any = TensorClamp
     zero_point_impl = ZeroZeroPoint
     permute_dims = this.scaling_stats_permute_dims
 

@@ -1,4 +1,4 @@
-"""What depends on the role of the tensor: where a weight's, activation's or bias's scale comes from."""
+"""What depends on the role of a tensor: where the scale of a weight, activation or bias is from."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ RUNTIME_SCALING = {
     ScalingImplType.PARAMETER_FROM_STATS: ParameterFromRuntimeStatsScaling,
     ScalingImplType.STATS: RuntimeStatsScaling,
 }
-#: A scale that follows its parameter moves with it, so its clamp must not stop the gradient; a scale
+#: A scale that follows its parameter moves with it, so its clamp must not stop the gradient; one
 #: that is learned or fixed clips for good (PACT, arXiv:1805.06085).
 PARAMETER_CLAMP = {
     ScalingImplType.CONST: TensorClampSte,
@@ -98,9 +98,9 @@ class WeightResolver(ParameterResolver):
 class ActResolver(Resolver):
     """A quantizer of activations, with a scale from the tensors that pass by."""
 
-    min_val = None
-    max_val = None
-    scaling_const = None
+    min_val: Any = None
+    max_val: Any = None
+    scaling_const: Any = None
     scaling_stats_momentum = 0.1
 
     @value

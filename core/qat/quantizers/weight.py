@@ -25,7 +25,7 @@ class Int8WeightPerChannelFloatMSE(LearnedFromMSE, Int8WeightPerChannelFloat):
 
 
 class Int8WeightPerTensorFixedPoint(PowerOfTwo, Int8WeightPerTensorFloat):
-    """8 bit signed narrow, per tensor; scale a power of two, at least ``max|w| / 128``, recomputed."""
+    """8 bit signed narrow, per tensor; scale a power of two from ``max|w| / 128`` up, recomputed."""
 
 
 class _ConstantWeight(ConstantScale, WeightResolver):
@@ -37,7 +37,7 @@ class _ConstantWeight(ConstantScale, WeightResolver):
 
 
 class SignedBinaryWeightPerTensorConst(_ConstantWeight):
-    """1 bit, ``-s`` or ``s`` with the constant ``s = scaling_const``, 0.1 unless given."""
+    """1 bit, ``-s`` or ``s`` with a constant ``s = scaling_const``, 0.1 unless given."""
 
     tensor_quant = ClampedBinaryQuant
     tensor_clamp_impl = TensorClampSte
@@ -45,7 +45,7 @@ class SignedBinaryWeightPerTensorConst(_ConstantWeight):
 
 
 class SignedTernaryWeightPerTensorConst(_ConstantWeight):
-    """2 bit narrow: ``-s``, 0 or ``s`` with the constant ``s = scaling_const``, 0.1 unless given."""
+    """2 bit narrow: ``-s``, 0 or ``s`` with a constant ``s = scaling_const``, 0.1 unless given."""
 
     bit_width = 2
 

@@ -5,8 +5,13 @@ import math
 import pytest
 import torch
 
-from qat.components import BinaryQuant, ClampedBinaryQuant, ConstScaling, ParameterScaling
-from qat.components import TensorClampSte
+from qat.components import (
+    BinaryQuant,
+    ClampedBinaryQuant,
+    ConstScaling,
+    ParameterScaling,
+    TensorClampSte,
+)
 
 INPUT = [-3.0, -0.5, -0.2, -0.0, 0.0, 0.2, 0.5, 3.0]
 SIGNS = [-1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0]

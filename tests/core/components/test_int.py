@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from qat.components import (
+    AbsMax,
     BitWidthConst,
     ConstScaling,
     FloorSte,
@@ -18,7 +19,6 @@ from qat.components import (
     TensorClampSte,
     ZeroZeroPoint,
 )
-from qat.components import AbsMax
 
 SCALE, ZERO, BITS = torch.tensor(0.5), torch.tensor(0.0), torch.tensor(3.0)
 # x / 0.5:  -20,  -4.5, -2.5, -1.5, -0.0, 0.5, 1.5, 2.5, 3.4, 20

@@ -25,7 +25,8 @@ class IntQuant(nn.Module):
         tensor_clamp_impl: clamping module; ``TensorClamp()`` unless given.
         quant_delay_steps: training calls before quantization starts.
     Gradient: with the default parts, to ``x`` that of the identity inside the grid and zero
-    outside; to ``scale``, ``q - x / scale`` inside and ``q`` outside (LSQ, arXiv:1902.08153, eq. 3).
+    outside; to ``scale``, ``q - x / scale`` inside and ``q`` outside (LSQ, arXiv:1902.08153,
+    eq. 3).
     """
 
     def __init__(

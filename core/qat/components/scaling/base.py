@@ -29,7 +29,7 @@ def restriction(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:
 def initial_threshold(
     scaling_init: Union[float, Tensor], scaling_shape: Optional[Tuple[int, ...]]
 ) -> Tensor:
-    """``scaling_init`` as a float tensor of ``scaling_shape``, copied; ValueError unless it fits."""
+    """``scaling_init`` as a float tensor of ``scaling_shape``; ValueError unless it fits."""
     init = torch.as_tensor(scaling_init).detach().clone()
     if not init.is_floating_point():
         init = init.to(torch.get_default_dtype())

@@ -15,7 +15,7 @@ from .fixed import ParameterScaling
 def stats_over(
     parameters: List[Tensor], view: nn.Module, stats: nn.Module, shape: Tuple[int, ...]
 ) -> Tensor:
-    """Statistic, in ``shape``, of several parameters joined along the last dimension of their views."""
+    """Statistic of parameters joined along the last dimension of their views, in ``shape``."""
     with torch.no_grad():
         joined = torch.cat([view(parameter.detach()) for parameter in parameters], dim=-1)
         return stats(joined).reshape(shape)
@@ -59,7 +59,7 @@ class SharedStatsFromParameterScaling(StatsFromParameterScaling):
     """:class:`StatsFromParameterScaling` of several parameters that share one scale.
 
     Whichever is being quantized, the statistic is that of all of them, joined along the last
-    dimension of their views. They belong to their layers and are held in a plain list here: not part
+    dimension of their views. They belong to their layers and are held in a plain list: not part
     of the state dict, and copied together with the layers by ``copy.deepcopy`` and pickle. Stays
     outside TorchScript.
     """

@@ -1,4 +1,4 @@
-"""Scales from statistics of the tensors that pass by: kept as a running average, or learned from it.
+"""Scales from statistics of the tensors that pass by: their running average, or learned from it.
 
 Both keep, in the state dict, the running average ``buffer`` of the statistic and the number
 ``counter`` of tensors seen. The counter decides; ``collecting`` is only a switch that lets a
@@ -153,10 +153,9 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
         self.value = nn.Parameter(self.restrict_preprocess(torch.ones(scaling_shape)))
 
     def forward(self, x: Tensor) -> Tensor:
-        stored = self.value
         if self.training and self.collecting and x.numel() > 0:
-            stored = self._collect(x)
-        return self.restricted(stored)
+            return self.restricted(self._collect(x))
+        return self.restricted(self.value)
 
     def _collect(self, x: Tensor) -> Tensor:
         active = self.counter < self.collect_stats_steps
