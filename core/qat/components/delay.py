@@ -25,7 +25,7 @@ class _DelayQuant(nn.Module):
 
 
 class DelayWrapper(nn.Module):
-    """Called ``(x, y)``: gives ``x`` for the first ``quant_delay_steps`` training steps, then ``y``.
+    """Called ``(x, y)``: ``x`` for the first ``quant_delay_steps`` training steps, then ``y``.
 
     Args:
         quant_delay_steps: number of training-mode calls to wait; 0 or less waits for none.

@@ -12,34 +12,31 @@ from torch.overrides import TorchFunctionMode
 from .bias_scale import pass_scales_to_biases
 from .build import build_activation, build_weight_layer
 from .float_parts import QUANTIZED, module_notes
-from .functions import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES, ADD_FUNCTIONS
+from .functions import (
+    ACTIVATION_FUNCTIONS,
+    ACTIVATION_MODULES,
+    ADD_FUNCTIONS,
+    GRID_KEEPING_FUNCTIONS,
+    GRID_KEEPING_METHODS,
+)
 from .report import LayerReport, Quantized, describe, weight_row
 from .rules import Role, Rule, Site, decide
 from .sites import WEIGHT_ROLES, Place, mark_ends, weight_layer_class
 from .trace import is_torchs_own, modes_kept
 
-_POOLS = tuple(
-    getattr(nn.functional, f"{kind}{d}d")
-    for kind in ("avg_pool", "adaptive_avg_pool")
-    for d in (1, 2, 3)
-)
-_WATCHED: dict[Any, str] = {
+#: How rules call a function, where that is not its own name.
+_NAMES: dict[Any, str] = {
     **{function: activation.name for function, activation in ACTIVATION_FUNCTIONS.items()},
     **dict.fromkeys(ADD_FUNCTIONS, "add"),
-    Tensor.add: "add",
-    Tensor.add_: "add",
-    Tensor.__add__: "add",
-    Tensor.__iadd__: "add",
+    Tensor.__radd__: "add",
     Tensor.relu: "ReLU",
     Tensor.relu_: "ReLU",
-    torch.cat: "cat",
-    torch.mul: "mul",
-    Tensor.mul: "mul",
-    torch.matmul: "matmul",
-    Tensor.matmul: "matmul",
-    nn.functional.linear: "linear",
-    nn.functional.conv2d: "conv2d",
-    **{pool: pool.__name__ for pool in _POOLS},
+    Tensor.sigmoid: "Sigmoid",
+    Tensor.tanh: "Tanh",
+}
+_KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
+    *GRID_KEEPING_METHODS,
+    "get",  # a property: x.T, x.shape
 }
 
 
@@ -123,7 +120,7 @@ def _find_modules(model: nn.Module) -> list[Place]:
 
 
 class _Watch(TorchFunctionMode):
-    """Counts the functions called outside of torch's own modules."""
+    """Counts the functions called outside of torch's own modules that give float tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,10 +128,18 @@ class _Watch(TorchFunctionMode):
         self.depth = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = _WATCHED.get(func)
-        if name is not None and self.depth == 0:
-            self.seen[name] += 1
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        if self.depth == 0 and _has_floats(result):
+            name = _NAMES.get(func) or str(func.__name__).strip("_")
+            if name not in _KEEP_GRID:
+                self.seen[name] += 1
+        return result
+
+
+def _has_floats(result: Any) -> bool:
+    if isinstance(result, Tensor):
+        return result.is_floating_point() and result.dim() > 0
+    return isinstance(result, tuple | list) and any(_has_floats(item) for item in result)
 
 
 def _functions_in_forward(model: nn.Module, example_input: Tensor) -> str:

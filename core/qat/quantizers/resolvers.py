@@ -1,8 +1,8 @@
 """How the attributes of a quantizer turn into its parts: what all roles share.
 
 A quantizer is declared in words (``bit_width = 8``, ``scaling_impl_type = "stats"``). The
-``@value`` functions here read the words and name the component, by the tables beside the components. Whoever
-wants another part sets the attribute itself (``scaling_impl = MyScaling``).
+``@value`` functions here read the words and name the component, by the tables beside the
+components. Whoever wants another part sets the attribute itself (``scaling_impl = MyScaling``).
 """
 
 from typing import Any

@@ -25,7 +25,7 @@ class Int8WeightPerChannelFloatMSE(LearnedFromMSE, Int8WeightPerChannelFloat):
 
 
 class Int8WeightPerTensorFixedPoint(PowerOfTwo, Int8WeightPerTensorFloat):
-    """8 bit signed narrow, per tensor; scale a power of two from ``max|w| / 128`` up, recomputed."""
+    """8 bit signed narrow, per tensor; scale a power of two from ``max|w| / 128`` on, per call."""
 
 
 class _ConstantWeight(ConstantScale, WeightResolver):

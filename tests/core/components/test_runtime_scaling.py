@@ -154,7 +154,7 @@ def test_momentum_outside_its_range_is_refused(make, momentum):
 
 
 @pytest.mark.parametrize("make", [learned, running])
-@pytest.mark.parametrize("stop", range(5))
+@pytest.mark.parametrize("stop", [0, 1, 3, 4])  # before, in, at the end of and after the phase
 @pytest.mark.parametrize("momentum", [0.5, None], ids=["momentum", "true average"])
 def test_resuming_at_any_moment_equals_not_stopping(make, stop, momentum, built):
     uninterrupted = built(make(momentum=momentum))

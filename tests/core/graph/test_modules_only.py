@@ -51,6 +51,28 @@ def test_notes_say_why_and_name_every_function_that_stays_in_float(convert):
     assert "batch norms" in norms
 
 
+def test_any_function_that_computes_is_named_and_none_that_only_moves(convert):
+    class Many(DataDependent):
+        def forward(self, x):
+            if x.sum() > 1e9:
+                return x
+            x = self.block(x)[:, :, :2].permute(0, 2, 3, 1).contiguous().clone()
+            x = F.max_pool2d(F.pad(x, (1, 1)), 1)
+            x = F.layer_norm(x, x.shape[-1:]) - x.mean(1, keepdim=True)
+            x = (x @ x.transpose(2, 3)).softmax(-1).sqrt()
+            return x.flatten(1).T
+
+    functions = convert(Many(), ALL).notes[1].partition("forward: ")[2]
+    assert [called.partition(" ")[0] for called in functions.split(", ")] == [
+        "layer_norm",
+        "mean",
+        "sub",
+        "matmul",
+        "softmax",
+        "sqrt",
+    ]
+
+
 def test_modules_are_quantized_and_have_rows(convert, example):
     quantized = convert(DataDependent(), ALL)
     assert {row.name: row.kind for row in quantized.layers} == {

@@ -1,4 +1,4 @@
-"""What is relied on of the ``dependencies`` package, each line as ``dependencies_package`` lists it."""
+"""What is relied on of the ``dependencies`` package, as ``dependencies_package`` lists it."""
 
 import warnings
 
