@@ -77,12 +77,17 @@ class Dataset:
         """One part.
 
         Raises:
-            UserError: the data has no such part.
+            UserError: the data has no such part, or too few images to be given one.
         """
         if name not in self.parts:
             raise UserError(
                 f"data {self.name!r} has no {name} part, only {', '.join(self.parts)}; "
                 f"give a folder with {name}/<class>/<image>."
+            )
+        if len(self.parts[name]) == 0:
+            raise UserError(
+                f"data {self.name!r} has too few images to split off a {name} part; give at least "
+                f"3 images of a class, or separate folders train/, val/ and test/."
             )
         return self.parts[name]
 

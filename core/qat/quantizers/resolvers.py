@@ -53,7 +53,6 @@ class Resolver(ExtendedInjector):
     narrow_range = False
     quant_delay_steps = 0
 
-    int_quant = IntQuant
     tensor_clamp_impl: Any = TensorClamp
     zero_point_impl = ZeroZeroPoint
     permute_dims = this.scaling_stats_permute_dims
@@ -61,6 +60,15 @@ class Resolver(ExtendedInjector):
     @value
     def tensor_quant(quant_type: Any) -> Any:
         return lookup(TENSOR_QUANT, quant_type, "quant_type")
+
+    @value
+    def int_quant(narrow_range: bool, bit_width: Any = None) -> Any:
+        if narrow_range and bit_width == 1:
+            raise ValueError(
+                "bit_width is 1 with narrow_range, a grid that holds only 0; use bit_width 2 or "
+                "more, narrow_range False, or a binary quantizer (SignedBinary...)."
+            )
+        return IntQuant
 
     @value
     def bit_width_impl(bit_width_impl_type: Any) -> Any:

@@ -64,7 +64,12 @@ class ParameterResolver(Resolver):
         return lookup(PARAMETER_CLAMP, scaling_impl_type, "scaling_impl_type")
 
     @value
-    def scaling_init(scaling_const: Any) -> Any:
+    def scaling_init(scaling_const: Any = None) -> Any:
+        if scaling_const is None:
+            raise ValueError(
+                "a constant or learned scale of a parameter needs a start: give scaling_const; "
+                "scaling_impl_type 'parameter_from_stats' starts at the statistic instead."
+            )
         return scaling_const
 
 

@@ -53,6 +53,13 @@ def test_a_lone_evaluation_part_is_enough_to_evaluate(tmp_path, write_images, na
     assert sizes(load(tmp_path / "d")) == {"test": 6}
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_folder_with_too_few_images_to_split_is_refused(tmp_path, write_images, images):
+    dataset = load(write_images(tmp_path / "few", images))
+    with pytest.raises(UserError, match="too few images to split off a val part; give at least 3"):
+        dataset.part("val")
+
+
 def test_a_missing_part_is_named(tmp_path, write_images):
     write_images(tmp_path / "d" / "test", 2)
     with pytest.raises(UserError, match="has no train part, only test"):

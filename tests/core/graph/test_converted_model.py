@@ -74,9 +74,10 @@ def test_compiled_whole_it_gives_the_numbers_of_eager(bias, eager, convert, exam
     reference = copy.deepcopy(model)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     for _ in range(2):
-        compiled(example).sum().backward()
-        reference(example).sum().backward()
-    torch.testing.assert_close(compiled(example), reference(example))
+        out, expected = compiled(example), reference(example)
+        torch.testing.assert_close(out, expected)
+        out.sum().backward()
+        expected.sum().backward()
     for name, parameter in reference.named_parameters():
         gradient = model.get_parameter(name).grad
         assert (gradient is None) == (parameter.grad is None), name

@@ -139,7 +139,7 @@ def test_batch_norm_statistics_do_not_move(backend):
     assert torch.equal(model.bn.running_mean, before)
 
 
-@pytest.mark.parametrize("seen", [0, 1, 5])
+@pytest.mark.parametrize("seen", [0, 5])
 def test_exception_leaves_the_model_as_it_was(seen, backend):
     model = Model()
     model(torch.cat(BATCHES))

@@ -291,3 +291,22 @@ def test_bias_in_the_scale_of_the_accumulator_saturates_at_its_bit_width():
     quant = Int32Bias.let(module=nn.Linear(1, 2), bit_width=4).tensor_quant
     y = quant(torch.tensor([0.3, 99.0]), torch.tensor(0.25))[0]
     assert y.tolist() == [0.25, 7 * 0.25]
+
+
+def test_one_bit_with_a_narrow_range_is_refused_as_a_grid_of_zero_alone():
+    quantizer = Int8WeightPerTensorFloat.let(module=linear(), bit_width=1)
+    with pytest.raises(ValueError, match="a grid that holds only 0; use bit_width 2 or more"):
+        _ = quantizer.tensor_quant
+
+
+def test_one_bit_without_a_narrow_range_has_the_values_minus_one_and_zero():
+    layer = linear()
+    quant = Int8WeightPerTensorFloat.let(module=layer, bit_width=1, narrow_range=False).tensor_quant
+    assert quant(layer.weight)[0].tolist() == [[0.0, -4.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("kind", ["const", "parameter"])
+def test_constant_or_learned_weight_scale_without_a_start_says_what_to_give(kind):
+    quantizer = Int8WeightPerTensorFloat.let(module=linear(), scaling_impl_type=kind)
+    with pytest.raises(ValueError, match="needs a start: give scaling_const; scaling_impl_type"):
+        _ = quantizer.tensor_quant
