@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing is quantized
 from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
 from qat_cli.console import Console
 from qat_cli.data import Dataset, load_data, pinned

@@ -50,7 +50,9 @@ def describe(proxy: QuantProxy) -> str:
         bits = int(proxy.bit_width())  # type: ignore[arg-type]
     else:
         bits = proxy.quant_injector.bit_width
-    return f"{bits} bit {proxy.injector.__name__}"
+    name = proxy.injector.__name__
+    sign = " signed" if proxy.is_signed and name.startswith("Uint") else ""
+    return f"{bits} bit{sign} {name}"
 
 
 def weight_row(name: str, kind: str, proxies: Mapping[str, QuantProxy], note: str) -> LayerReport:

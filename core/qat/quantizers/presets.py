@@ -56,7 +56,6 @@ class LearnedFromPercentile(ExtendedInjector):
 
     scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
     scaling_stats_op = StatsOp.PERCENTILE
-    high_percentile_q = 99.999
     collect_stats_steps = 300
     scaling_min_val: Any = SMALLEST_THRESHOLD
 

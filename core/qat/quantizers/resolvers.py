@@ -51,6 +51,7 @@ class Resolver(ExtendedInjector):
     scaling_min_val: Any = None
     scaling_stats_permute_dims = None
     narrow_range = False
+    high_percentile_q = 99.999
     quant_delay_steps = 0
 
     tensor_clamp_impl: Any = TensorClamp

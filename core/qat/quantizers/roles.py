@@ -50,6 +50,11 @@ def _modules(module: Any) -> tuple[Any, ...]:
     return module if isinstance(module, tuple) else (module,)
 
 
+def _dimension_first(dim: int, dims: int) -> tuple[int, ...] | None:
+    """Order of ``dims`` dimensions that puts ``dim`` first; None where it is."""
+    return None if dim == 0 else (dim, *(other for other in range(dims) if other != dim))
+
+
 class ParameterResolver(Resolver):
     """A quantizer of parameters, with a scale from their statistics."""
 
@@ -93,11 +98,7 @@ class WeightResolver(ParameterResolver):
 
     @value
     def scaling_stats_permute_dims(module: Any, output_channel_dim: int) -> Any:
-        if output_channel_dim == 0:
-            return None
-        dims = list(range(_modules(module)[0].weight.dim()))
-        dims.remove(output_channel_dim)
-        return (output_channel_dim, *dims)
+        return _dimension_first(output_channel_dim, _modules(module)[0].weight.dim())
 
 
 class ActResolver(Resolver):
@@ -107,6 +108,16 @@ class ActResolver(Resolver):
     max_val: Any = None
     scaling_const: Any = None
     scaling_stats_momentum = 0.1
+
+    @value
+    def scaling_stats_permute_dims(
+        scaling_per_output_channel: bool, per_channel_broadcastable_shape: Any = None
+    ) -> Any:
+        if not scaling_per_output_channel or per_channel_broadcastable_shape is None:
+            return None
+        sizes = list(per_channel_broadcastable_shape)
+        channel = next((dim for dim, size in enumerate(sizes) if size != 1), 0)
+        return _dimension_first(channel, len(sizes))
 
     @value
     def scaling_impl(scaling_impl_type: Any) -> Any:

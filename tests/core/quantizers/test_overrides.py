@@ -19,6 +19,7 @@ from qat.components import (
 from qat.components.scaling import SharedStatsFromParameterScaling
 from qat.enums import QuantType, RestrictValueType, ScalingImplType, StatsOp
 from qat.inject import DependencyError
+from qat.nn import QuantLinear, QuantReLU
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8WeightPerChannelFloat,
@@ -310,3 +311,26 @@ def test_constant_or_learned_weight_scale_without_a_start_says_what_to_give(kind
     quantizer = Int8WeightPerTensorFloat.let(module=linear(), scaling_impl_type=kind)
     with pytest.raises(ValueError, match="needs a start: give scaling_const; scaling_impl_type"):
         _ = quantizer.tensor_quant
+
+
+def test_a_per_channel_activation_needs_no_permutation_beside_its_shape():
+    act = QuantReLU(
+        scaling_per_output_channel=True,
+        per_channel_broadcastable_shape=(1, 3, 1, 1),
+        scaling_stats_op="max",
+        collect_stats_steps=1,
+    )
+    x = torch.rand(2, 3, 4, 4)
+
+    act(x)
+
+    expected = x.amax((0, 2, 3)).reshape(1, 3, 1, 1) / 255
+    torch.testing.assert_close(act.quant_act_scale().detach(), expected)
+
+
+def test_a_weight_percentile_has_a_default():
+    layer = QuantLinear(10, 4, weight_scaling_stats_op="percentile")
+
+    scale = layer.quant_weight_scale()
+
+    torch.testing.assert_close(scale, layer.weight.abs().max() / 127)  # of 40 elements, the largest
