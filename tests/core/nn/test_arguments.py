@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from qat.inject import DependencyError
+from qat.components import ConstScaling, TernaryQuant
+from qat.inject import DependencyError, ExtendedInjector
 from qat.nn import (
     QuantAdaptiveAvgPool2d,
     QuantAvgPool2d,
@@ -121,12 +122,16 @@ def test_bit_width_outside_its_range_is_refused(bits):
 
 
 def test_quantizer_that_lacks_a_part_names_it_and_the_way_to_it():
+    class WithoutThreshold(ExtendedInjector):
+        tensor_quant = TernaryQuant
+        scaling_impl = ConstScaling
+        scaling_init = 0.1
+
     with pytest.raises(
-        DependencyError, match="'Int8WeightPerTensorFloat' can not resolve.*needed by"
+        DependencyError,
+        match="'WithoutThreshold' can not resolve attribute 'threshold' .needed by tensor_quant",
     ):
-        QuantLinear(
-            3, 2, weight_quant=Int8WeightPerTensorFloat, weight_scaling_impl_type="parameter"
-        )
+        QuantLinear(3, 2, weight_quant=WithoutThreshold)
 
 
 def test_choices_are_taken_by_name_in_any_case():
