@@ -76,10 +76,10 @@ def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
 
 
 def _check_effect(name: str, role: Role, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:
-    without = (
-        [] if choice is None else [key for key in choice.overrides if not proxy.has_effect(key)]
-    )
-    if without and choice is not None:
+    if choice is None:
+        return
+    without = [key for key in choice.overrides if not proxy.has_effect(key)]
+    if without:
         raise ValueError(
             f"{role.value} of layer {name!r}: {choice.quantizer} as it is set here does not use "
             f"{', '.join(without)}; leave it out or choose another quantizer."

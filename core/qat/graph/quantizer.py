@@ -1,6 +1,7 @@
 """From a rule's choice to a checked injector."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Mapping
 
@@ -50,9 +51,10 @@ def injector_for(choice: QuantizerChoice, role: Role) -> type[ExtendedInjector]:
         raise ValueError(
             f"{name} is no {role.value} quantizer; choose one of {', '.join(_OF_ROLE[role])}."
         )
-    unknown = [key for key in choice.overrides if key not in _attributes(quantizer)]
+    known = _attributes(quantizer)
+    unknown = [key for key in choice.overrides if key not in known]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], sorted(_attributes(quantizer)), n=1)
+        near = difflib.get_close_matches(unknown[0], sorted(known), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise ValueError(f"{name} has no attribute {', '.join(map(repr, unknown))}{hint}")
     changed: type[ExtendedInjector] = quantizer.let(**choice.overrides)
@@ -62,6 +64,14 @@ def injector_for(choice: QuantizerChoice, role: Role) -> type[ExtendedInjector]:
 def _attributes(quantizer: type[ExtendedInjector]) -> set[str]:
     specs = quantizer.__dependencies__.specs
     names = {argument for spec in specs.values() for argument in spec.args} | set(specs)
-    for component in _COMPONENTS:
-        names |= set(inspect.signature(component.__init__).parameters)  # type: ignore[misc]
+    names |= _component_arguments()
     return {name for name in names if not name.startswith("_")} - {"self", "args", "kwargs"}
+
+
+@functools.cache  # asked for at every layer of a model, and always the same
+def _component_arguments() -> frozenset[str]:
+    return frozenset(
+        name
+        for component in _COMPONENTS
+        for name in inspect.signature(component.__init__).parameters  # type: ignore[misc]
+    )

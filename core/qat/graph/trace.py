@@ -111,8 +111,11 @@ def _graph_of(model: nn.Module) -> fx.Graph:
     try:
         return _Tracer().trace(model)
     except Exception as error:  # whatever the user's forward raises on a proxy
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TraceFailure(first_line) from error
+        raise TraceFailure(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _differs(evaluation: fx.Graph, model: nn.Module) -> bool:
@@ -157,8 +160,7 @@ def _propagate_shapes(traced: fx.GraphModule, example_input: Tensor) -> None:
         with torch.no_grad():
             ShapeProp(traced).propagate(example_input.clone())
     except Exception as error:  # the user's model on the user's image size
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise TraceFailure(first_line) from error
+        raise TraceFailure(_first_line(error)) from error
 
 
 def scope_of(node: fx.Node) -> str:
