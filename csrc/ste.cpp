@@ -11,13 +11,14 @@
 #include <ATen/ops/clamp_min.h>
 #include <ATen/ops/floor.h>
 #include <ATen/ops/logical_and.h>
-#include <ATen/ops/logical_or.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/rsub.h>
 #include <ATen/ops/sign.h>
 #include <ATen/ops/trunc.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <limits>
 
 namespace qat {
 namespace {
@@ -132,7 +133,7 @@ struct TensorClamp : Function<TensorClamp> {
     const Tensor below = x.lt(lo), above = x.gt(hi);
     variable_list to_inputs(3);
     if (ctx->needs_input_grad(0)) {
-      to_inputs[0] = at::where(at::logical_or(below, above), 0.0, grad);
+      to_inputs[0] = at::where(at::logical_and(x.ge(lo), x.le(hi)), grad, 0.0);
     }
     if (ctx->needs_input_grad(1)) {
       to_inputs[1] = at::where(below, grad, 0.0).sum_to_size_symint(lo.sym_sizes());
@@ -170,7 +171,56 @@ struct AbsBinarySignGrad : Function<AbsBinarySignGrad> {
   }
 };
 
+struct PositiveSte : Function<PositiveSte> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, double lo) {
+    ctx->save_for_backward({x});
+    return at::abs(x).clamp_min_(lo);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const Tensor x = ctx->get_saved_variables()[0];
+    return {grads[0].mul(binary_sign(x)), Tensor()};
+  }
+};
+
+struct ScaleFromThreshold : Function<ScaleFromThreshold> {
+  static constexpr bool is_traceable = true;
+
+  static Tensor forward(AutogradContext* ctx, const Tensor& threshold, const Tensor& int_range) {
+    ctx->save_for_backward({threshold, int_range});
+    return threshold.div(int_range).clamp_min_(smallest_normal(threshold.scalar_type()));
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &threshold = saved[0], &int_range = saved[1];
+    const Tensor quotient = grads[0].div(int_range);
+    variable_list to_inputs(2);
+    if (ctx->needs_input_grad(0)) {
+      to_inputs[0] = quotient.sum_to_size_symint(threshold.sym_sizes());
+    }
+    if (ctx->needs_input_grad(1)) {
+      to_inputs[1] =
+          quotient.neg().mul(threshold.div(int_range)).sum_to_size_symint(int_range.sym_sizes());
+    }
+    return to_inputs;
+  }
+};
+
 }  // namespace
+
+double smallest_normal(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return std::numeric_limits<double>::min();
+    case at::kHalf:
+      return 6.103515625e-05;  // 2^-14
+    default:
+      return std::numeric_limits<float>::min();  // that of bfloat16 as well
+  }
+}
 
 Tensor round_ste(const Tensor& x) {
   return RoundSte::apply(x);
@@ -225,6 +275,14 @@ Tensor& tensor_clamp_ste_(Tensor& x, const Tensor& lo, const Tensor& hi) {
 
 Tensor abs_binary_sign_grad(const Tensor& x) {
   return AbsBinarySignGrad::apply(x);
+}
+
+Tensor positive_ste(const Tensor& x, double lo) {
+  return PositiveSte::apply(x, lo);
+}
+
+Tensor scale_from_threshold(const Tensor& threshold, const Tensor& int_range) {
+  return ScaleFromThreshold::apply(threshold, int_range);
 }
 
 }  // namespace qat

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from qat.ops.values import binary_sign, dpu_round, ternary_sign
+from qat.ops.values import binary_sign, dpu_round, smallest_normal, ternary_sign
 
 
 class StraightThroughFn(Function):
@@ -105,7 +105,7 @@ class TensorClampFn(Function):
         below, above = x < lo, x > hi
         to_x = to_lo = to_hi = None
         if ctx.needs_input_grad[0]:
-            to_x = torch.where(torch.logical_or(below, above), 0.0, grad)
+            to_x = torch.where(torch.logical_and(x >= lo, x <= hi), grad, 0.0)
         if ctx.needs_input_grad[1]:
             to_lo = torch.where(below, grad, 0.0).sum_to_size(lo.shape)
         if ctx.needs_input_grad[2]:
@@ -125,6 +125,36 @@ class AbsBinarySignGradFn(Function):
         return grad * binary_sign(x)
 
 
+class PositiveSteFn(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lo: float) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.abs(x).clamp_min_(lo)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return grad * binary_sign(x), None
+
+
+class ScaleFromThresholdFn(Function):
+    @staticmethod
+    def forward(ctx: Any, threshold: Tensor, int_range: Tensor) -> Tensor:
+        ctx.save_for_backward(threshold, int_range)
+        return torch.div(threshold, int_range).clamp_min_(smallest_normal(threshold))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        threshold, int_range = ctx.saved_tensors
+        to_threshold = to_range = None
+        quotient = grad / int_range
+        if ctx.needs_input_grad[0]:
+            to_threshold = quotient.sum_to_size(threshold.shape)
+        if ctx.needs_input_grad[1]:
+            to_range = (-quotient * (threshold / int_range)).sum_to_size(int_range.shape)
+        return to_threshold, to_range
+
+
 round_ste = RoundSteFn.apply
 ceil_ste = CeilSteFn.apply
 floor_ste = FloorSteFn.apply
@@ -137,6 +167,8 @@ scalar_clamp_min_ste = ScalarClampMinSteFn.apply
 tensor_clamp_ste = TensorClampSteFn.apply
 tensor_clamp = TensorClampFn.apply
 abs_binary_sign_grad = AbsBinarySignGradFn.apply
+positive_ste = PositiveSteFn.apply
+scale_from_threshold = ScaleFromThresholdFn.apply
 
 
 def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:

@@ -197,8 +197,9 @@ def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
         lo, hi: bounds, broadcastable to ``x``, ``lo <= hi``.
     Returns:
         Within ``[lo, hi]``, same shape and dtype as ``x``.
-    Gradient: to ``x`` inside the bounds, both included (``torch.clamp`` halves it there); to ``lo``
-    where ``x < lo`` and to ``hi`` where ``x > hi``, summed over broadcast dimensions.
+    Gradient: to ``x`` inside the bounds, both included (``torch.clamp`` halves it there), not where
+    it is NaN; to ``lo`` where ``x < lo`` and to ``hi`` where ``x > hi``, summed over broadcast
+    dimensions.
 
     >>> x = torch.tensor([-3.0, 1.0, 3.0], requires_grad=True)
     >>> tensor_clamp(x, torch.tensor(-1.0), torch.tensor(1.0)).sum().backward(); x.grad
@@ -258,3 +259,24 @@ def abs_binary_sign_grad(x: Tensor) -> Tensor:
     if jit.is_scripting():
         return torch.ops.qat.abs_binary_sign_grad(x)
     return implementation().abs_binary_sign_grad(x)
+
+
+def positive_ste(x: Tensor, lo: float) -> Tensor:
+    """``max(|x|, lo)``: :func:`abs_binary_sign_grad`, then :func:`scalar_clamp_min_ste`, in one op.
+
+    Args:
+        x: float, any shape.
+        lo: lower bound, at least 0.
+    Returns:
+        At least ``lo``, same shape and dtype as ``x``.
+    Gradient: times the sign of ``x``, that of 0 being +1; below the bound as well.
+
+    >>> x = torch.tensor([-2.0, 0.0], requires_grad=True)
+    >>> y = positive_ste(x, 0.5); y.detach()
+    tensor([2.0000, 0.5000])
+    >>> y.sum().backward(); x.grad
+    tensor([-1.,  1.])
+    """
+    if jit.is_scripting():
+        return torch.ops.qat.positive_ste(x, lo)
+    return implementation().positive_ste(x, lo)

@@ -1,7 +1,7 @@
 """Forward values of the ops that torch does not have as they are needed here; ordinary gradients.
 
-All functions are elementwise, keep dtype, device and memory format, pass NaN through, and can be
-called from TorchScript.
+All but :func:`smallest_normal` are elementwise, keep dtype, device and memory format, and pass NaN
+through. All can be called from TorchScript.
 """
 
 import torch
@@ -58,3 +58,24 @@ def dpu_round(x: Tensor) -> Tensor:
     """
     is_negative_half = torch.logical_and(x < 0, x - torch.floor(x) == 0.5)
     return torch.where(is_negative_half, torch.ceil(x), torch.round(x))
+
+
+def smallest_normal(x: Tensor) -> float:
+    """Return the smallest positive normal number of the dtype of ``x``.
+
+    Args:
+        x: float16, bfloat16, float32 or float64; only its dtype is read.
+    Raises:
+        TypeError: another dtype.
+
+    >>> smallest_normal(torch.zeros(1)) == 2.0**-126
+    True
+    """
+    # Written out because TorchScript does not know torch.finfo.
+    if x.dtype == torch.float32 or x.dtype == torch.bfloat16:
+        return 1.1754943508222875e-38  # 2^-126
+    if x.dtype == torch.float16:
+        return 6.103515625e-05  # 2^-14
+    if x.dtype == torch.float64:
+        return 2.2250738585072014e-308  # 2^-1022
+    raise TypeError("smallest_normal needs a float16, bfloat16, float32 or float64 tensor")
