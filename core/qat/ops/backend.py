@@ -1,4 +1,4 @@
-"""Which implementation of the straight-through ops is active, decided live by ``qat.config``.
+"""Which implementation of the ops is active, decided live by ``qat.config``.
 
 The native one is asked for by ``config.NATIVE_STE_BACKEND_ENABLED`` and needs the compiled library
 of :mod:`qat.ops.native`, which is built or loaded the first time it is asked for. Where that fails
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from qat import config
-from qat.ops import native, python_ste, registration
+from qat.ops import native, python_ops, registration
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,24 @@ def _native_is_available() -> bool:
     return native.load().library is not None
 
 
-# What torch.compiler.assume_constant_result sets, without the second or two that it spends on
-# importing the compiler: a traced function takes the answer as given and never traces the build.
-_native_is_available._dynamo_marked_constant = True  # type: ignore[attr-defined]
+def is_native() -> bool:
+    """Whether eager code runs on the native ops; asks for them to be built as a first call does."""
+    return config.NATIVE_STE_BACKEND_ENABLED and _native_is_available()
+
+
+def eager_implementation() -> Any:
+    """:func:`implementation` where the caller knows that nothing is being compiled."""
+    return torch.ops.qat if is_native() else python_ops
 
 
 def implementation() -> Any:
     """Return the namespace whose functions are the active implementation of each op.
 
-    :mod:`qat.ops.python_ste` or ``torch.ops.qat``; the first call that asks for the native one may
-    compile it.
+    :mod:`qat.ops.python_ops` or ``torch.ops.qat``; the first call that asks for the native one may
+    compile it. Under torch.compile and torch.export it is the Python one, whose single steps the
+    compiler sees and fuses.
     """
-    if config.NATIVE_STE_BACKEND_ENABLED and _native_is_available():
-        return torch.ops.qat
-    return python_ste
+    return python_ops if torch.compiler.is_compiling() else eager_implementation()
 
 
 def ensure_registered() -> None:
@@ -54,7 +58,7 @@ def ensure_registered() -> None:
 
 def active_backend() -> str:
     """Return ``"native"`` or ``"python"``: what the next call of an op will run on."""
-    return "python" if implementation() is python_ste else "native"
+    return "python" if implementation() is python_ops else "native"
 
 
 def backend_report() -> BackendReport:

@@ -6,7 +6,7 @@ process.
 
 import torch
 
-from qat.ops import python_ste
+from qat.ops import python_ops
 
 SCHEMAS = (
     "round_ste(Tensor x) -> Tensor",
@@ -22,6 +22,21 @@ SCHEMAS = (
     "tensor_clamp_ste(Tensor x, Tensor lo, Tensor hi) -> Tensor",
     "tensor_clamp_ste_(Tensor(a!) x, Tensor lo, Tensor hi) -> Tensor(a!)",
     "abs_binary_sign_grad(Tensor x) -> Tensor",
+    "positive_ste(Tensor x, float lo) -> Tensor",
+    "scale_from_threshold(Tensor threshold, Tensor int_range) -> Tensor",
+    "int_fake_quantize(Tensor x, Tensor scale, Tensor zero_point, Tensor bit_width, bool signed, "
+    "bool narrow_range, bool clipped, float? lo=None, float? hi=None) -> Tensor",
+    "threshold_int_fake_quantize(Tensor x, Tensor stored, float smallest, Tensor int_range, "
+    "Tensor zero_point, Tensor bit_width, bool signed, bool narrow_range, bool clipped, "
+    "float? lo=None, float? hi=None) -> (Tensor, Tensor)",
+    "maximum_int_fake_quantize(Tensor x, int rows, int[] shape, float smallest, Tensor int_range, "
+    "Tensor zero_point, Tensor bit_width, bool signed, bool narrow_range, bool clipped) "
+    "-> (Tensor, Tensor)",
+    "binary_fake_quantize(Tensor x, Tensor scale, bool clipped, float? lo=None, float? hi=None) "
+    "-> Tensor",
+    "ternary_fake_quantize(Tensor x, Tensor scale, float threshold, float? lo=None, "
+    "float? hi=None) -> Tensor",
+    "abs_kth_largest(Tensor x, int k) -> Tensor",
 )
 
 # A registration lasts as long as its Library object.
@@ -35,5 +50,5 @@ def register_python_ops() -> None:
     library = torch.library.Library("qat", "DEF")
     for schema in SCHEMAS:
         name = library.define(schema)
-        library.impl(name, getattr(python_ste, name), "CompositeImplicitAutograd")
+        library.impl(name, getattr(python_ops, name), "CompositeImplicitAutograd")
     _libraries.append(library)
