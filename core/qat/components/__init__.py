@@ -31,6 +31,7 @@ from .scaling import ParameterScaling as ParameterScaling
 from .scaling import PowerOfTwoIntScaling as PowerOfTwoIntScaling
 from .scaling import RuntimeStatsScaling as RuntimeStatsScaling
 from .scaling import StatsFromParameterScaling as StatsFromParameterScaling
+from .scaling import finish_statistics as finish_statistics
 from .shape import OverBatchOverTensorView as OverBatchOverTensorView
 from .shape import OverOutputChannelView as OverOutputChannelView
 from .shape import OverTensorView as OverTensorView

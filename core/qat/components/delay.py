@@ -34,8 +34,8 @@ class DelayWrapper(nn.Module):
 
     def __init__(self, quant_delay_steps: int) -> None:
         super().__init__()
-        waits = quant_delay_steps is not None and quant_delay_steps > 0
-        self.delay_impl = _DelayQuant(quant_delay_steps) if waits else _NoDelay()
+        self.waits = quant_delay_steps is not None and quant_delay_steps > 0
+        self.delay_impl = _DelayQuant(quant_delay_steps) if self.waits else _NoDelay()
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return self.delay_impl(x, y)

@@ -6,9 +6,11 @@ from torch import Tensor, nn
 
 
 class OverTensorView(nn.Module):
-    """Any shape -> ``[elements]``: one statistic for the tensor."""
+    """Any shape -> ``[elements]``, in any order: one statistic for the tensor."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dim() > 2 and x.stride(1) == 1:  # channels last: in the order of memory, no copy
+            x = x.movedim(1, -1)
         return x.reshape(-1)
 
 

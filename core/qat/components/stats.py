@@ -2,6 +2,9 @@
 
 Each takes a view made by :mod:`qat.components.shape`: ``[elements]`` with ``stats_reduce_dim=None``
 gives a 0-dimensional result, ``[rows, elements]`` with ``stats_reduce_dim=1`` gives ``[rows]``.
+
+Those that are one element of ``|x|`` hand it their gradient. Where none is wanted, as for an
+activation, they are taken in one pass, without sorting and mostly without copying.
 """
 
 import math
@@ -11,13 +14,29 @@ import torch
 from torch import Tensor, nn
 
 from qat.enums import StatsOp
-from qat.ops import max_int, min_int, smallest_normal
+from qat.ops import (
+    abs_kth_largest,
+    abs_kth_largest_of_rows,
+    max_int,
+    min_int,
+    smallest_normal,
+)
 
 from .bit_width import check_bit_width
 
 
 def widened(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
+
+
+def largest_magnitude(x: Tensor, dim: Optional[int]) -> Tensor:
+    if x.requires_grad:
+        if dim is None:
+            return torch.max(torch.abs(x))
+        return torch.max(torch.abs(x), dim=dim)[0]
+    if dim is None:
+        return abs_kth_largest(x, 1)
+    return abs_kth_largest_of_rows(x.transpose(dim, 1), 1)
 
 
 class AbsMax(nn.Module):
@@ -28,9 +47,7 @@ class AbsMax(nn.Module):
         self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stats_reduce_dim is None:
-            return torch.max(torch.abs(x))
-        return torch.max(torch.abs(x), dim=self.stats_reduce_dim)[0]
+        return largest_magnitude(x, self.stats_reduce_dim)
 
 
 class AbsAve(nn.Module):
@@ -54,7 +71,7 @@ class AbsMaxAve(nn.Module):
         self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.mean(torch.max(torch.abs(x), dim=self.stats_reduce_dim)[0])
+        return torch.mean(largest_magnitude(x, self.stats_reduce_dim))
 
 
 class AbsMaxL2(nn.Module):
@@ -65,7 +82,7 @@ class AbsMaxL2(nn.Module):
         self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        per_row = torch.max(torch.abs(x), dim=self.stats_reduce_dim)[0]
+        per_row = largest_magnitude(x, self.stats_reduce_dim)
         return torch.norm(per_row) / math.sqrt(per_row.numel())
 
 
@@ -90,12 +107,19 @@ class AbsPercentile(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stats_reduce_dim is None:
+            if not x.requires_grad:
+                return abs_kth_largest(x, self._rank_from_above(x.numel()))
             flat = torch.abs(x).reshape(-1)
             # kthvalue of half precision is missing on some devices; float32 holds its values.
             return torch.kthvalue(widened(flat), self._rank(flat.numel()))[0].to(x.dtype)
         dim = self.stats_reduce_dim
+        if not x.requires_grad:
+            return abs_kth_largest_of_rows(x.transpose(dim, 1), self._rank_from_above(x.shape[dim]))
         rows = torch.abs(x)
         return torch.kthvalue(widened(rows), self._rank(x.shape[dim]), dim=dim)[0].to(x.dtype)
+
+    def _rank_from_above(self, count: int) -> int:
+        return count - self._rank(count) + 1
 
     def _rank(self, count: int) -> int:
         return min(count, max(1, int(math.floor(0.01 * self.q * count + 0.5))))

@@ -11,6 +11,7 @@ class ZeroZeroPoint(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.zero_point = scalar(0.0)
+        self.is_stored = True
 
     def forward(self, x: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
         return self.zero_point()

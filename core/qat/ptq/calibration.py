@@ -7,11 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat.components.scaling.runtime import (
-    collects_statistics,
-    finish_collecting,
-    start_collecting,
-)
+from qat.components.scaling import collects_statistics, finish_collecting, start_collecting
 from qat.proxy import ActQuantProxyFromInjector, QuantProxy
 
 

@@ -1,17 +1,21 @@
 """Scales from the tensors that pass by: the statistics phase, its end, and its interruptions."""
 
 import copy
+import pickle
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from qat import config, jit
 from qat.components import (
     AbsMax,
+    AbsPercentile,
     OverOutputChannelView,
     ParameterFromRuntimeStatsScaling,
     PowerOfTwoRestrictValue,
     RuntimeStatsScaling,
+    finish_statistics,
 )
 
 #: Their largest magnitudes are 4, 8, 2, 16.
@@ -150,6 +154,125 @@ def test_momentum_outside_its_range_is_refused(make, momentum):
         make(momentum=momentum)
 
 
+def test_first_statistic_is_taken_as_it_is_however_small(built):
+    scaling = built(learned(steps=2))
+    tiny = torch.tensor([3e-12])  # lost beside the 1 that it replaces, were they added
+    scaling(tiny)
+    assert torch.equal(scaling.value, tiny[0])
+    assert torch.equal(scaling.buffer, tiny[0])
+
+
+# The work that is done
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps the name of every op, and the number of elements of its largest input."""
+
+    def __enter__(self):
+        self.calls = []
+        return super().__enter__()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        sizes = [arg.numel() for arg in args if isinstance(arg, torch.Tensor)]
+        self.calls.append((function._schema.name, max(sizes, default=0)))
+        return function(*args, **(kwargs or {}))
+
+    def count(self, name):
+        return sum(called == f"aten::{name}" for called, _ in self.calls)
+
+
+LARGE = torch.linspace(-1.0, 3.0, 1000)
+READING = "_local_scalar_dense"  # what .item(), int() and bool() are
+
+
+@pytest.fixture(params=["python", "native"])
+def eager(request, monkeypatch):
+    """The modes in which quantizers are plain Python modules."""
+    if request.param == "native":
+        request.getfixturevalue("toolchain")
+    monkeypatch.setattr(config, "JIT_ENABLED", False)
+    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", request.param == "native")
+
+
+@pytest.mark.parametrize("stats", [AbsMax, lambda: AbsPercentile(99.0)], ids=["max", "percentile"])
+def test_after_the_phase_no_op_reads_the_batch_or_the_counter(stats, eager):
+    scaling = ParameterFromRuntimeStatsScaling(2, stats())
+    with Recorder() as within:
+        fed(scaling, [LARGE])
+    scaling(LARGE)
+    with Recorder() as after:
+        scaling(LARGE)
+    assert any(size >= LARGE.numel() for _, size in within.calls)
+    assert all(size <= 1 for _, size in after.calls)
+    assert after.count(READING) == 0
+
+
+@pytest.mark.parametrize("make", [lambda: learned(steps=9), running], ids=["learned", "running"])
+def test_no_step_waits_for_a_value_once_the_counter_is_known(make, eager):
+    scaling = make()
+    scaling(BATCHES[0])
+    with Recorder() as recorder:
+        for batch in BATCHES:
+            scaling(batch)
+    assert recorder.count(READING) == 0
+    assert scaling.counter.item() == 5
+
+
+def test_finished_scale_that_is_loaded_takes_no_statistic_more(eager):
+    finished, fresh = learned(steps=2), learned(steps=2)
+    fed(finished, BATCHES)
+    fresh.load_state_dict(finished.state_dict())
+    with Recorder() as recorder:
+        fresh(LARGE)
+    assert all(size <= 1 for _, size in recorder.calls)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scaling: scaling.counter.zero_(),
+        lambda scaling: scaling.load_state_dict(learned().state_dict()),
+        lambda scaling: scaling.state_dict()["counter"].fill_(0),
+        lambda scaling: setattr(scaling, "counter", torch.tensor(0)),
+    ],
+    ids=["in place", "loaded", "through the state dict", "another tensor"],
+)
+def test_counter_that_others_change_is_noticed(change, eager):
+    scaling = learned(steps=3)
+    fed(scaling, BATCHES[:2])
+    change(scaling)
+    seen = fed(scaling, BATCHES[:3])
+    assert seen == [4.0, 8.0, 2.0]
+    assert scaling.counter.item() == 3
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        copy.deepcopy,
+        lambda scaling: pickle.loads(pickle.dumps(scaling)),
+        lambda scaling: scaling.to(torch.float64).to(torch.float32),
+    ],
+    ids=["deepcopy", "pickle", "to"],
+)
+def test_copy_goes_on_where_the_original_was(copied, eager):
+    scaling = learned(steps=3)
+    fed(scaling, BATCHES[:2])
+    assert fed(copied(scaling), BATCHES[2:]) == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("momentum", [0.3, None], ids=["momentum", "true average"])
+@pytest.mark.parametrize("make", [learned, running])
+def test_eager_and_masked_averages_are_the_same_numbers(make, momentum, dtype, eager):
+    in_place, masked = (make(momentum=momentum).to(dtype) for _ in range(2))
+    for batch in torch.randn(8, 5).to(dtype):
+        stats = in_place.observe(batch)
+        in_place.average_in_place(stats)
+        masked.buffer.copy_(masked.average(stats))
+        masked.counter.add_(1)
+        assert torch.equal(in_place.buffer, masked.buffer)
+
+
 # Interruption
 
 
@@ -253,6 +376,92 @@ def test_compiled_gives_the_gradients_of_eager_after_the_phase(compiled):
         (3 * function(batch)).backward()
         (3 * eager(batch)).backward()
     assert traced.value.grad.item() == eager.value.grad.item() == 3.0
+
+
+class Counting:
+    """A compiler that runs the graphs it is given as they are, and keeps their text."""
+
+    def __init__(self):
+        self.graphs = []
+
+    def __call__(self, graph_module, _):
+        self.graphs.append(str(graph_module.graph))
+        return graph_module.forward
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A function: a module compiled in one graph, with its counting compiler."""
+    monkeypatch.setattr(config, "JIT_ENABLED", False)
+    torch._dynamo.reset()
+
+    def compile_(module):
+        compiler = Counting()
+        return torch.compile(module, fullgraph=True, backend=compiler), compiler
+
+    yield compile_
+    torch._dynamo.reset()
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, scaling):
+        super().__init__()
+        self.scaling = scaling
+
+    def forward(self, x):
+        return x / self.scaling(x)
+
+
+def several_layers():
+    return torch.nn.Sequential(*(Scaled(learned(steps=3, momentum=0.5)) for _ in range(4)))
+
+
+@pytest.mark.parametrize(
+    "switch", [finish_statistics, lambda model: model.train()], ids=["finish_statistics", "train"]
+)
+def test_compiled_model_compiles_once_in_the_phase_and_once_after_it(switch, counted):
+    model = several_layers()
+    compiled, compiler = counted(model)
+    for batch in [*BATCHES, *BATCHES]:  # past the end of the phase
+        compiled(batch)
+    assert len(compiler.graphs) == 1
+    switch(compiled)
+    for batch in BATCHES:
+        compiled(batch)
+    assert ["aminmax" in graph for graph in compiler.graphs] == [True, False]
+    assert [layer.scaling.counter.item() for layer in model] == [3] * 4
+
+
+def test_switching_in_the_phase_compiles_nothing_anew(counted):
+    compiled, compiler = counted(several_layers())
+    compiled(BATCHES[0])
+    compiled.train()
+    assert finish_statistics(compiled) == 4
+    compiled(BATCHES[1])
+    assert len(compiler.graphs) == 1
+
+
+def test_eager_steps_go_on_where_compiled_ones_stopped(counted):
+    mixed, expected = learned(steps=6), learned(steps=6)
+    compiled, _ = counted(mixed)
+    seen = fed(mixed, BATCHES[:2]) + fed(compiled, BATCHES[2:]) + fed(mixed, BATCHES)
+    assert seen == fed(expected, [*BATCHES, *BATCHES])
+    assert mixed.counter.item() == 6
+
+
+def test_quantizers_in_their_phase_are_counted(built):
+    model = torch.nn.ModuleList(
+        [built(learned(steps=1)), built(learned(steps=3)), built(running())]
+    )
+    assert finish_statistics(model) == 2
+    for scaling in model:
+        scaling(BATCHES[0])
+    assert finish_statistics(model) == 1
+    assert [scaling.collecting for scaling in model] == [False, True, True]
+
+
+def test_training_mode_of_a_model_without_values_is_set(eager):
+    assert learned().to("meta").eval().train().training
 
 
 def test_phase_ends_the_same_with_the_jit(toolchain):

@@ -58,6 +58,51 @@ def test_maximum_hands_its_gradient_to_the_largest(built, gradient):
     assert grad.tolist() == [0.0, -1.0, 0.0]
 
 
+TAKEN_FROM_ONE = [AbsMax(), AbsMax(1), AbsPercentile(90.0), AbsPercentile(90.0, 1)]
+
+
+@pytest.mark.parametrize("stats", TAKEN_FROM_ONE, ids=lambda stats: type(stats).__name__)
+def test_value_is_the_same_with_and_without_a_gradient(stats, built, dtype):
+    stats = built(stats)
+    x = torch.randn(3, 500).to(dtype)
+    x = x if stats.stats_reduce_dim == 1 else x.reshape(-1)
+    for _ in range(4):  # TorchScript profiles, then optimizes
+        plain, differentiable = stats(x), stats(x.clone().requires_grad_())
+        assert differentiable.requires_grad and not plain.requires_grad
+        assert torch.equal(plain, differentiable)
+
+
+@pytest.mark.parametrize("stats", TAKEN_FROM_ONE, ids=lambda stats: type(stats).__name__)
+def test_gradient_goes_to_the_element_that_was_taken(stats, built):
+    stats = built(stats)
+    x = torch.randn(2, 50)
+    for _ in range(4):
+        leaf = x.clone().requires_grad_()
+        view = 2.0 * leaf if stats.stats_reduce_dim == 1 else 2.0 * leaf.reshape(-1)
+        taken = stats(view)
+        taken.sum().backward()
+        wanted = torch.isin(2.0 * leaf.detach().abs(), taken.detach())
+        assert torch.equal(leaf.grad, torch.where(wanted, 2.0 * torch.sign(x), 0.0))
+
+
+@pytest.mark.parametrize("stats", TAKEN_FROM_ONE, ids=lambda stats: type(stats).__name__)
+def test_statistic_with_nan_is_nan_where_nan_is_among_the_largest(stats, built):
+    x = torch.ones(2, 50)
+    x[:, :10] = torch.nan
+    assert built(stats)(x if stats.stats_reduce_dim == 1 else x.reshape(-1)).isnan().all()
+
+
+@pytest.mark.parametrize("stats", TAKEN_FROM_ONE, ids=lambda stats: type(stats).__name__)
+def test_statistic_compiles_as_one_graph(stats):
+    torch._dynamo.reset()
+    compiled = torch.compile(stats, fullgraph=True, backend="aot_eager")
+    for count in (200, 300, 400):
+        x = torch.randn(2, count)
+        x = x if stats.stats_reduce_dim == 1 else x.reshape(-1)
+        assert torch.equal(compiled(x), stats(x))
+    torch._dynamo.reset()
+
+
 def error_of(x, threshold, levels, lowest):
     scale = threshold / levels
     on_grid = torch.clamp(torch.round(x / scale), lowest, levels) * scale
@@ -97,3 +142,18 @@ def test_views_are_flat_per_sample_and_per_channel(built):
     assert torch.equal(built(OverOutputChannelView())(x), x.reshape(3, 8))
     permuted = built(OverOutputChannelView((1, 0, 2)))(x)
     assert torch.equal(permuted, x.permute(1, 0, 2).reshape(2, 12))
+
+
+@pytest.mark.parametrize(
+    ("shape", "memory_format"),
+    [
+        ((2, 3, 4, 5), torch.contiguous_format),
+        ((2, 3, 4, 5), torch.channels_last),
+        ((2, 3, 2, 2, 2), torch.channels_last_3d),
+    ],
+)
+def test_the_view_over_the_tensor_holds_every_element_and_copies_none(shape, memory_format, built):
+    x = torch.randn(shape).contiguous(memory_format=memory_format)
+    view = built(OverTensorView())(x)
+    assert view.data_ptr() == x.data_ptr()
+    assert torch.equal(view.sort()[0], x.reshape(-1).sort()[0])

@@ -1,15 +1,18 @@
 """Binary quantization: ``y = sign(x) * scale`` with ``sign(0) = 1``."""
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
-from qat.components.clamp import TensorClamp
+from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
+from qat.components.remember import remembered
+from qat.components.scaling.fixed import ConstScaling
 from qat.components.stateless import scalar
-from qat.ops import binary_sign_ste, floor_scale
+from qat.ops import activated, binary_fake_quantize, binary_sign_ste, floor_scale
 
 
 class BinaryQuant(jit.ScriptModule):
@@ -20,6 +23,9 @@ class BinaryQuant(jit.ScriptModule):
         quant_delay_steps: training calls before quantization starts.
     Returns:
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 1.
+
+    Without a delay the value is one op, :func:`qat.ops.binary_fake_quantize`. ``lo`` and ``hi`` are
+    the bounds of an activation function in front; the scale is then found from ``observed``.
 
     >>> import torch; from qat.components import ConstScaling
     >>> BinaryQuant(ConstScaling(0.1))(torch.tensor([0.04, -0.6, 3.3]))[0]
@@ -32,15 +38,39 @@ class BinaryQuant(jit.ScriptModule):
         self.bit_width = BitWidthConst(1)
         self.zero_point = scalar(0.0)
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
+        self.fused = self.fuses_activation = not self.delay_wrapper.waits
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = floor_scale(self.scaling_impl(x))
-        y = binary_sign_ste(x) * scale
-        y = self.delay_wrapper(x, y)
-        return y, scale, self.zero_point(), self.bit_width()
+    def _found(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """Scale, zero point and bit width."""
+        return floor_scale(self.scaling_impl(x)), self.zero_point(), self.bit_width()
+
+    def _known(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        scaling: Any = self._modules["scaling_impl"]
+        is_watched = scaling._forward_hooks or scaling._forward_pre_hooks
+        if type(scaling) is not ConstScaling or is_watched or torch.compiler.is_compiling():
+            return self._found(x)
+        return remembered(self, scaling.value.value, lambda: self._found(x))
+
+    def forward(
+        self,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+        observed: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        if jit.is_scripting():
+            scale, zero_point, bit_width = self._found(x if observed is None else observed)
+        else:
+            scale, zero_point, bit_width = self._known(x if observed is None else observed)
+        if self.fused:
+            y = binary_fake_quantize(x, scale, False, lo, hi)
+        else:
+            x = activated(x, lo, hi)
+            y = self.delay_wrapper(x, binary_sign_ste(x) * scale)
+        return y, scale, zero_point, bit_width
 
 
-class ClampedBinaryQuant(jit.ScriptModule):
+class ClampedBinaryQuant(BinaryQuant):
     """``y = sign(x) * scale``; the gradient to ``x`` is zero where ``|x| > scale``.
 
     Args:
@@ -50,6 +80,10 @@ class ClampedBinaryQuant(jit.ScriptModule):
         quant_delay_steps: training calls before quantization starts.
     Returns:
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 1.
+
+    Without a delay, and with ``TensorClamp`` or ``TensorClampSte``, the value is one op; ``lo``,
+    ``hi`` and ``observed`` as for :class:`BinaryQuant`.
+
     Source: Hubara et al. 2016, arXiv:1602.02830, eq. 4.
     """
 
@@ -59,15 +93,28 @@ class ClampedBinaryQuant(jit.ScriptModule):
         tensor_clamp_impl: Optional[nn.Module] = None,
         quant_delay_steps: int = 0,
     ) -> None:
-        super().__init__()
-        self.scaling_impl = scaling_impl
-        self.bit_width = BitWidthConst(1)
-        self.zero_point = scalar(0.0)
-        self.delay_wrapper = DelayWrapper(quant_delay_steps)
+        super().__init__(scaling_impl, quant_delay_steps)
         self.tensor_clamp_impl = TensorClamp() if tensor_clamp_impl is None else tensor_clamp_impl
+        clamp = type(self.tensor_clamp_impl)
+        self.clipped = clamp is TensorClamp
+        is_standard = clamp in (TensorClamp, TensorClampSte)
+        self.fused = self.fuses_activation = is_standard and not self.delay_wrapper.waits
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = floor_scale(self.scaling_impl(x))
-        y = binary_sign_ste(self.tensor_clamp_impl(x, -scale, scale)) * scale
-        y = self.delay_wrapper(x, y)
-        return y, scale, self.zero_point(), self.bit_width()
+    def forward(
+        self,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+        observed: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        if jit.is_scripting():
+            scale, zero_point, bit_width = self._found(x if observed is None else observed)
+        else:
+            scale, zero_point, bit_width = self._known(x if observed is None else observed)
+        if self.fused:
+            y = binary_fake_quantize(x, scale, self.clipped, lo, hi)
+        else:
+            x = activated(x, lo, hi)
+            y = binary_sign_ste(self.tensor_clamp_impl(x, -scale, scale)) * scale
+            y = self.delay_wrapper(x, y)
+        return y, scale, zero_point, bit_width

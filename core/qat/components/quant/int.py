@@ -1,15 +1,32 @@
 """Uniform integer quantization."""
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.clamp import TensorClamp
+from qat.components.bit_width import BitWidthConst
+from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
+from qat.components.remember import remembered
 from qat.components.rounding import RoundSte
+from qat.components.scaling.base import _PositiveScale
+from qat.components.scaling.from_weight import rows_of_maximum
+from qat.components.scaling.int_scaling import IntScaling, PowerOfTwoIntScaling
 from qat.components.stateless import scalar
-from qat.ops import floor_scale, max_int, min_int
+from qat.components.zero_point import ZeroZeroPoint
+from qat.ops import (
+    activated,
+    eager_implementation,
+    floor_scale,
+    int_fake_quantize,
+    max_int,
+    maximum_int_fake_quantize,
+    min_int,
+    scale_from_threshold,
+    threshold_int_fake_quantize,
+)
 
 
 class IntQuant(nn.Module):
@@ -27,7 +44,14 @@ class IntQuant(nn.Module):
     Gradient: with the default parts, to ``x`` that of the identity inside the grid and zero
     outside; to ``scale``, ``q - x / scale`` inside and ``q`` outside (LSQ, arXiv:1902.08153,
     eq. 3).
+
+    With ``RoundSte``, ``TensorClamp`` or ``TensorClampSte``, and no delay, all of it is one op,
+    :func:`qat.ops.int_fake_quantize`, and ``fused`` is True; other parts are called one by one,
+    with the same integers. ``lo`` and ``hi`` are the bounds of an activation function in front.
     """
+
+    fused: bool
+    clipped: bool
 
     def __init__(
         self,
@@ -43,6 +67,23 @@ class IntQuant(nn.Module):
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
         self.signed = signed
         self.narrow_range = narrow_range
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in ("float_to_int_impl", "tensor_clamp_impl", "delay_wrapper"):
+            self._choose_path()
+
+    def _choose_path(self) -> None:
+        parts = self._modules
+        clamp = type(parts.get("tensor_clamp_impl"))
+        delay = parts.get("delay_wrapper")
+        self.clipped = clamp is not TensorClampSte
+        self.fused = (
+            type(parts.get("float_to_int_impl")) is RoundSte
+            and clamp in (TensorClamp, TensorClampSte)
+            and isinstance(delay, DelayWrapper)
+            and not delay.waits
+        )
 
     @jit.script_method
     def to_int(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
@@ -60,7 +101,21 @@ class IntQuant(nn.Module):
         """Largest integer of the grid."""
         return max_int(self.signed, self.narrow_range, bit_width)
 
-    def forward(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        self,
+        scale: Tensor,
+        zero_point: Tensor,
+        bit_width: Tensor,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+    ) -> Tensor:
+        if self.fused:
+            signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
+            return int_fake_quantize(
+                x, scale, zero_point, bit_width, signed, narrow_range, clipped, lo, hi
+            )
+        x = activated(x, lo, hi)
         q = self.to_int(scale, zero_point, bit_width, x)
         y = (q - zero_point) * scale
         return self.delay_wrapper(x, y)
@@ -77,7 +132,12 @@ class RescalingIntQuant(jit.ScriptModule):
         bit_width_impl: called without argument.
     Returns:
         ``(y, scale, zero_point, bit_width)``; the scale is at least the smallest normal number.
+
+    ``lo`` and ``hi`` are the bounds of an activation function in front, taken into the same pass
+    where ``fuses_activation``; the scale is then found from ``observed`` in place of ``x``.
     """
+
+    __constants__ = ["fuses_activation", "is_one_op", "finds_maximum", "per_row"]
 
     def __init__(
         self,
@@ -93,13 +153,124 @@ class RescalingIntQuant(jit.ScriptModule):
         self.int_scaling_impl = int_scaling_impl
         self.zero_point_impl = zero_point_impl
         self.msb_clamp_bit_width_impl = bit_width_impl
+        self.fuses_activation = isinstance(int_quant, IntQuant) and int_quant.fused
+        self.is_one_op = (
+            self.fuses_activation
+            and isinstance(scaling_impl, _PositiveScale)
+            and scaling_impl.is_unrestricted
+            and type(int_scaling_impl) in (IntScaling, PowerOfTwoIntScaling)
+            and type(zero_point_impl) is ZeroZeroPoint
+        )
+        rows = rows_of_maximum(scaling_impl)
+        self.finds_maximum = rows is not None
+        self.per_row = rows == "first dimension"
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _grid(self) -> Tuple[Tensor, Tensor, Tensor]:
+        """Bit width, integer range and zero point."""
         bit_width = self.msb_clamp_bit_width_impl()
-        threshold = self.scaling_impl(x)
-        scale = floor_scale(threshold / self.int_scaling_impl(bit_width))
+        zero_point = self.zero_point_impl.zero_point()  # type: ignore[operator]
+        return bit_width, self.int_scaling_impl(bit_width), zero_point
+
+    def _quantize_eagerly(
+        self, x: Tensor, lo: Optional[float], hi: Optional[float], observed: Optional[Tensor]
+    ) -> Any:
+        """:meth:`quantize_at_once`, or None where hooks watch the parts and have to be called.
+
+        Between two convolutions the caches are cold, and each Python call costs a few
+        microseconds: hence one function, past ``nn.Module.__getattr__``.
+        """
+        parts: Any = self._modules
+        scaling, ends = parts["scaling_impl"], parts["int_quant"]
+        if scaling._forward_hooks or scaling._forward_pre_hooks:
+            return None
+        if ends._forward_hooks or ends._forward_pre_hooks:
+            return None
+        bits = parts["msb_clamp_bit_width_impl"]
+        if type(bits) is BitWidthConst:
+            constant: Any = bits._modules["bit_width"]
+            found = remembered(self, constant._buffers["value"], self._grid)
+        else:
+            found = self._grid()
+        bit_width, int_range, zero_point = found
+        end_flags = ends.signed, ends.narrow_range, ends.clipped
+        if self.finds_maximum:
+            rows, shape = x.shape[0] if self.per_row else 0, scaling.stats.stats_output_shape
+            y, scale = eager_implementation().maximum_int_fake_quantize(
+                x, rows, shape, scaling.smallest, int_range, zero_point, bit_width, *end_flags
+            )
+        else:
+            stored = scaling.stored(x if observed is None else observed)
+            y, scale = eager_implementation().threshold_int_fake_quantize(
+                x, stored, scaling.smallest, int_range, zero_point, bit_width, *end_flags, lo, hi
+            )
+        return y, scale, zero_point, bit_width
+
+    @jit.script_method
+    def quantize_at_once(
+        self,
+        x: Tensor,
+        grid: Tuple[Tensor, Tensor, Tensor],
+        lo: Optional[float],
+        hi: Optional[float],
+        observed: Optional[Tensor],
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All of :meth:`forward` in one op, where ``is_one_op``."""
+        bit_width, int_range, zero_point = grid
+        scaling: Any = self.scaling_impl
+        ends: Any = self.int_quant
+        if self.finds_maximum:
+            y, scale = maximum_int_fake_quantize(
+                x,
+                x.shape[0] if self.per_row else 0,
+                scaling.stats.stats_output_shape,
+                scaling.smallest,
+                int_range,
+                zero_point,
+                bit_width,
+                ends.signed,
+                ends.narrow_range,
+                ends.clipped,
+            )
+        else:
+            y, scale = threshold_int_fake_quantize(
+                x,
+                scaling.stored(x if observed is None else observed),
+                scaling.smallest,
+                int_range,
+                zero_point,
+                bit_width,
+                ends.signed,
+                ends.narrow_range,
+                ends.clipped,
+                lo,
+                hi,
+            )
+        return y, scale, zero_point, bit_width
+
+    def forward(
+        self,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+        observed: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        if self.is_one_op:
+            if jit.is_scripting():
+                return self.quantize_at_once(x, self._grid(), lo, hi, observed)
+            elif torch.compiler.is_compiling():
+                return self.quantize_at_once(x, self._grid(), lo, hi, observed)
+            else:
+                made = self._quantize_eagerly(x, lo, hi, observed)
+                if made is not None:
+                    return made
+        bit_width = self.msb_clamp_bit_width_impl()
+        threshold = self.scaling_impl(x if observed is None else observed)
+        scale = scale_from_threshold(threshold, self.int_scaling_impl(bit_width))
         zero_point = self.zero_point_impl(x, scale, bit_width)
-        y = self.int_quant(scale, zero_point, bit_width, x)
+        if self.fuses_activation:
+            y = self.int_quant(scale, zero_point, bit_width, x, lo, hi)
+        else:
+            y = self.int_quant(scale, zero_point, bit_width, activated(x, lo, hi))
         return y, scale, zero_point, bit_width
 
 

@@ -1,6 +1,6 @@
 """Ternary quantization: zero near zero, otherwise the sign."""
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from qat import jit
 from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
 from qat.components.stateless import scalar
-from qat.ops import floor_scale, ternary_sign_ste
+from qat.ops import activated, floor_scale, ternary_fake_quantize, ternary_sign_ste
 
 
 class TernaryQuant(jit.ScriptModule):
@@ -22,6 +22,10 @@ class TernaryQuant(jit.ScriptModule):
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 2.
     Raises:
         ValueError: ``threshold`` outside its range.
+
+    Without a delay the value is one op, :func:`qat.ops.ternary_fake_quantize`. ``lo`` and ``hi``
+    are the bounds of an activation function in front; the scale is then found from ``observed``.
+
     Gradient: to ``x`` that of the identity times ``scale`` where ``y`` is not 0, else zero.
     """
 
@@ -32,14 +36,25 @@ class TernaryQuant(jit.ScriptModule):
         if not 0.0 <= threshold < 1.0:
             raise ValueError(f"threshold is {threshold}; it must be from 0 to below 1.")
         self.scaling_impl = scaling_impl
-        self.threshold = float(threshold)
         self.bit_width = BitWidthConst(2)
         self.zero_point = scalar(0.0)
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
+        self.threshold = float(threshold)
+        self.fused = self.fuses_activation = not self.delay_wrapper.waits
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale = floor_scale(self.scaling_impl(x))
-        zero = x.abs() <= self.threshold * scale
-        y = ternary_sign_ste(x).masked_fill(zero, 0.0) * scale
-        y = self.delay_wrapper(x, y)
+    def forward(
+        self,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+        observed: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        scale = floor_scale(self.scaling_impl(x if observed is None else observed))
+        if self.fused:
+            y = ternary_fake_quantize(x, scale, self.threshold, lo, hi)
+        else:
+            x = activated(x, lo, hi)
+            zero = x.abs() <= self.threshold * scale
+            y = ternary_sign_ste(x).masked_fill(zero, 0.0) * scale
+            y = self.delay_wrapper(x, y)
         return y, scale, self.zero_point(), self.bit_width()

@@ -1,12 +1,13 @@
 """What the scaling modules share: from a stored number to a positive scale."""
 
-from typing import Optional, Tuple, Union
+from typing import Any, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
+from qat import jit
 from qat.components.restrict import FloatRestrictValue, _ClampValue, _RestrictValue
-from qat.ops import abs_binary_sign_grad
+from qat.ops import positive_ste
 
 SCALAR_SHAPE: Tuple[int, ...] = ()
 
@@ -17,9 +18,38 @@ class _PositiveScale(nn.Module):
     def set_restriction(self, restrict: nn.Module, scaling_min_val: Optional[float]) -> None:
         self.restrict_scaling = _RestrictValue(restrict)
         self.clamp_scaling = _ClampValue(scaling_min_val)
+        self.is_unrestricted = type(restrict) is FloatRestrictValue
+        self.smallest = 0.0 if scaling_min_val is None else float(scaling_min_val)
+
+    def stored(self, x: Tensor) -> Tensor:
+        """The number that ``x`` is quantized by, before restriction and absolute value."""
+        raise NotImplementedError("a scaling defines stored()")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.restricted(self.stored(x))
 
     def restricted(self, stored: Tensor) -> Tensor:
-        return self.clamp_scaling(abs_binary_sign_grad(self.restrict_scaling(stored)))
+        value = stored if self.is_unrestricted else self.restrict_scaling(stored)
+        return positive_ste(value, self.smallest)
+
+
+def reads_input(module: Any) -> bool:
+    """Whether the scale or zero point that ``module`` gives depends on the tensor at hand.
+
+    Not where it is stored (``is_stored``), nor where statistics are over or only used.
+    """
+    if attribute(module, "is_stored"):
+        return False
+    collecting = attribute(module, "collecting")
+    return collecting is None or bool(module.training and collecting)
+
+
+def attribute(module: Any, name: str) -> Any:
+    """A plain attribute of ``module``, scripted or not; None where it has none of this name."""
+    if name in module.__dict__:
+        return module.__dict__[name]
+    # nn.Module composes an error before it says that there is none: not for a hot path.
+    return getattr(module, name, None) if jit.is_scripted(module) else None
 
 
 def restriction(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:

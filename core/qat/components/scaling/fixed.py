@@ -37,9 +37,10 @@ class ConstScaling(_PositiveScale):
             raise ValueError(f"scaling_init is {scaling_init}; a constant scale must be positive.")
         preprocess = restrict.preprocess()  # type: ignore[operator]
         self.value = StatelessBuffer(preprocess(init))
+        self.is_stored = True
 
-    def forward(self, placeholder: Tensor) -> Tensor:
-        return self.restricted(self.value())
+    def stored(self, x: Tensor) -> Tensor:
+        return self.value()
 
 
 class ParameterScaling(_PositiveScale):
@@ -67,6 +68,7 @@ class ParameterScaling(_PositiveScale):
         self.set_restriction(restrict, scaling_min_val)
         preprocess = restrict.preprocess()  # type: ignore[operator]
         self.value = nn.Parameter(preprocess(initial_threshold(scaling_init, scaling_shape)))
+        self.is_stored = True
 
-    def forward(self, placeholder: Tensor) -> Tensor:
-        return self.restricted(self.value)
+    def stored(self, x: Tensor) -> Tensor:
+        return self.value

@@ -5,8 +5,8 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.shape import OverTensorView
-from qat.components.stats import _Stats
+from qat.components.shape import OverOutputChannelView, OverTensorView
+from qat.components.stats import AbsMax, _Stats
 
 from .base import SCALAR_SHAPE, _PositiveScale, restriction
 from .fixed import ParameterScaling
@@ -50,9 +50,26 @@ class StatsFromParameterScaling(_PositiveScale):
         self.stats = _Stats(scaling_stats_impl, scaling_shape)
         self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def stored(self, x: Tensor) -> Tensor:
         stats = self.stats(self.stats_input_view_shape_impl(x))
-        return self.restricted(self.restrict_preprocess(self.clamp_scaling(stats)))
+        return self.restrict_preprocess(self.clamp_scaling(stats))
+
+
+def rows_of_maximum(scaling: nn.Module) -> Optional[str]:
+    """What ``scaling`` takes largest magnitudes of, if it does nothing else to its input.
+
+    Returns:
+        ``"tensor"``, ``"first dimension"`` (of each of its entries), or None.
+    """
+    if type(scaling) is not StatsFromParameterScaling:
+        return None
+    view, stats = scaling.stats_input_view_shape_impl, scaling.stats.stats_impl
+    if type(stats) is not AbsMax or not scaling.is_unrestricted:
+        return None
+    if type(view) is OverTensorView and stats.stats_reduce_dim is None:
+        return "tensor"
+    is_rows = type(view) is OverOutputChannelView and not view.permutes
+    return "first dimension" if is_rows and stats.stats_reduce_dim == 1 else None
 
 
 class SharedStatsFromParameterScaling(StatsFromParameterScaling):
@@ -84,10 +101,10 @@ class SharedStatsFromParameterScaling(StatsFromParameterScaling):
         )
         self.tracked_parameter_list = list(tracked_parameter_list)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def stored(self, x: Tensor) -> Tensor:
         views = [self.stats_input_view_shape_impl(item) for item in self.tracked_parameter_list]
         stats = self.stats(torch.cat(views, dim=-1))
-        return self.restricted(self.restrict_preprocess(self.clamp_scaling(stats)))
+        return self.restrict_preprocess(self.clamp_scaling(stats))
 
 
 class ParameterFromStatsFromParameterScaling(ParameterScaling):

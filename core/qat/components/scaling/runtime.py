@@ -2,22 +2,30 @@
 
 Both keep, in the state dict, the running average ``buffer`` of the statistic and the number
 ``counter`` of tensors seen. The counter decides; ``collecting`` is only a switch that lets a
-finished quantizer skip the work, and may stay on too long without changing a result (compiled code
-cannot flip it). A model that saw no data has a scale of 1.
+finished quantizer skip the work, and may stay on too long without changing a result. Eager code
+flips it by itself and keeps what it knows of the counter as a plain number, so that no step waits
+for a device. Compiled code cannot flip it: there the work goes on, masked, until ``train()`` or
+:func:`finish_statistics` flips the switches of the whole model, for one recompilation. A model that
+saw no data has a scale of 1.
 """
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from qat import jit
 from qat.components.shape import OverTensorView
-from qat.components.stats import _Stats
+from qat.components.stats import _Stats, widened
 
 from .base import SCALAR_SHAPE, _PositiveScale, restriction
 
 DEFAULT_MOMENTUM = 0.1
+
+
+def _state_of(counter: Tensor) -> Tuple[int, int]:
+    # Another tensor, or the same one changed by anybody, has another state.
+    return id(counter), -1 if counter.is_inference() else counter._version
 
 
 class _RunningStats(_PositiveScale):
@@ -47,19 +55,42 @@ class _RunningStats(_PositiveScale):
         self.true_average = momentum is None
         self.momentum = 0.0 if momentum is None else float(momentum)
         self.collecting = True
+        self.is_stored = False
         self.register_buffer("buffer", torch.ones(shape))
         self.register_buffer("counter", torch.tensor(0, dtype=torch.int64))
+        self._seen = 0
+        self._seen_in = (0, 0)  # the state of the counter that this was read from: none yet
 
     def observe(self, x: Tensor) -> Tensor:
         return self.clamp_scaling(self.stats(self.stats_input_view_shape_impl(x.detach())))
 
     def average(self, stats: Tensor) -> Tensor:
         """The running average with ``stats`` taken in; the first replaces the initial 1."""
+        before, now = widened(self.buffer), widened(stats)
+        one = torch.ones_like(before)
         if self.true_average:
-            weight = 1.0 / (self.counter + 1).to(stats.dtype)
+            weight = one / (self.counter + 1)
         else:
-            weight = torch.where(self.counter == 0, 1.0, self.momentum).to(stats.dtype)
-        return self.buffer + weight * (stats.to(self.buffer.dtype) - self.buffer)
+            weight = torch.where(self.counter == 0, one, self.momentum)
+        return torch.lerp(before, now, weight).to(self.buffer.dtype)
+
+    # For eager code only: the same, in place and without a look at a tensor's value.
+
+    def tensors_seen(self) -> int:
+        """``counter`` as a number, read from its device only where somebody else changed it."""
+        if self._seen_in != _state_of(self.counter) or self._seen_in[1] < 0:
+            self._seen = int(self.counter)
+            self._seen_in = _state_of(self.counter)
+        return self._seen
+
+    def average_in_place(self, stats: Tensor) -> None:
+        """Take ``stats`` into ``buffer``, and count it."""
+        seen = self.tensors_seen()
+        weight = 1.0 / (seen + 1) if self.true_average else self.momentum
+        self.buffer.lerp_(stats.to(self.buffer.dtype), 1.0 if seen == 0 else weight)
+        self.counter.add_(1)
+        self._seen = seen + 1
+        self._seen_in = _state_of(self.counter)
 
 
 class RuntimeStatsScaling(_RunningStats):
@@ -94,14 +125,23 @@ class RuntimeStatsScaling(_RunningStats):
         )
         self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def stored(self, x: Tensor) -> Tensor:
         threshold = self.buffer
         if self.training and self.collecting and x.numel() > 0:
             threshold = self.observe(x)
             with torch.no_grad():
-                self.buffer.copy_(self.average(threshold))
-                self.counter.add_(1)
-        return self.restricted(self.restrict_preprocess(threshold))
+                self._take_in(threshold)
+        return self.restrict_preprocess(threshold)
+
+    def _take_in(self, stats: Tensor) -> None:
+        if jit.is_scripting():
+            self.buffer.copy_(self.average(stats))
+            self.counter.add_(1)
+        elif torch.compiler.is_compiling():
+            self.buffer.copy_(self.average(stats))
+            self.counter.add_(1)
+        else:
+            self.average_in_place(stats)
 
 
 class ParameterFromRuntimeStatsScaling(_RunningStats):
@@ -152,12 +192,29 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
         self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
         self.value = nn.Parameter(self.restrict_preprocess(torch.ones(scaling_shape)))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def stored(self, x: Tensor) -> Tensor:
         if self.training and self.collecting and x.numel() > 0:
-            return self.restricted(self._collect(x))
-        return self.restricted(self.value)
+            return self._collect(x)
+        return self.value
+
+    def train(self, mode: bool = True) -> "ParameterFromRuntimeStatsScaling":
+        """As for any module; entering training also sets the switch by the counter."""
+        super().train(mode)
+        if mode and not self.counter.is_meta:
+            self.collecting = self.tensors_seen() < self.collect_stats_steps
+        return self
 
     def _collect(self, x: Tensor) -> Tensor:
+        if jit.is_scripting():
+            stored = self._collect_masked(x)
+            self.collecting = bool(self.counter < self.collect_stats_steps)
+            return stored
+        elif torch.compiler.is_compiling():
+            return self._collect_masked(x)
+        else:
+            return self._collect_eagerly(x)
+
+    def _collect_masked(self, x: Tensor) -> Tensor:
         active = self.counter < self.collect_stats_steps
         stats = self.observe(x).to(self.value.dtype)
         stored = torch.where(active, self.restrict_inplace_preprocess(stats), self.value)
@@ -167,45 +224,19 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
             learned = torch.where(active, self.restrict_preprocess(averaged), self.value)
             self.value.copy_(learned)
             self.counter.add_(active.to(self.counter.dtype))
-        self._finish_when_done()
         return stored
 
-    def _finish_when_done(self) -> None:
-        if jit.is_scripting():
-            self.collecting = bool(self.counter < self.collect_stats_steps)
-        elif not torch.compiler.is_compiling():
-            self.collecting = bool(self.counter < self.collect_stats_steps)
-
-
-#: Training calls that no run reaches: collect for as long as the caller wishes.
-_WITHOUT_END = 2**62
-_SETTINGS = ("collect_stats_steps", "true_average", "collecting")
-
-
-def collects_statistics(module: nn.Module) -> bool:
-    """Whether ``module``, scripted or not, is a scaling that keeps a running average."""
-    return hasattr(module, "true_average") and hasattr(module, "counter")
-
-
-def start_collecting(module: Any) -> Dict[str, Any]:
-    """Forget what was collected and average truly until :func:`finish_collecting`.
-
-    Returns:
-        The settings to hand to ``finish_collecting``.
-    """
-    before = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
-    module.true_average = True
-    module.collecting = True
-    if "collect_stats_steps" in before:
-        module.collect_stats_steps = _WITHOUT_END
-    module.counter.zero_()
-    return before
-
-
-def finish_collecting(module: Any, before: Dict[str, Any]) -> None:
-    """Put the settings back; where anything was seen, the statistics phase is over."""
-    for name, setting in before.items():
-        setattr(module, name, setting)
-    if int(module.counter) > 0 and "collect_stats_steps" in before:
-        module.counter.fill_(module.collect_stats_steps)
-        module.collecting = False
+    def _collect_eagerly(self, x: Tensor) -> Tensor:
+        left = self.collect_stats_steps - self.tensors_seen()
+        if left <= 0:  # a finished scale was loaded
+            self.collecting = False
+            return self.value
+        active = self.counter < self.collect_stats_steps
+        stats = self.observe(x).to(self.value.dtype)
+        # The parameter takes part, with a gradient of zero: distributed training waits for each.
+        stored = torch.where(active, self.restrict_inplace_preprocess(stats), self.value)
+        with torch.no_grad():
+            self.average_in_place(stats)
+            self.value.copy_(self.restrict_preprocess(self.buffer))
+        self.collecting = left > 1
+        return stored
