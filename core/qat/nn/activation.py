@@ -55,7 +55,10 @@ class QuantActivation(nn.Module):
         )
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        out = self.act_quant(self.input_quant(x))
+        input_quant = self.input_quant
+        if not input_quant.is_identity:
+            x = input_quant(x)
+        out = self.act_quant(x)
         if not self.return_quant_tensor:
             return unwrap(out)
         return out if isinstance(out, QuantTensor) else QuantTensor(out, training=self.training)

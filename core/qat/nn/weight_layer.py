@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.ops import ceil_ste
+from qat.ops import ceil_ste, keep_recipe
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
@@ -131,11 +131,15 @@ class QuantWeightLayer(nn.Module):
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         """Quantize input, weight and bias, compute, quantize the output."""
-        x = self.input_quant(x)
+        input_quant, output_quant = self.input_quant, self.output_quant
+        if not input_quant.is_identity:
+            x = input_quant(x)
         weight = self.weight_quant(self.weight)
         bias = None if self.bias is None else self._quantize_bias(x, weight)
-        value = self.compute(unwrap(x), weight.value, None if bias is None else bias.value)
-        out = self.output_quant(value)
+        plain = unwrap(x)
+        value = self.compute(plain, weight.value, None if bias is None else unwrap(bias))
+        keep_recipe(value, plain)
+        out = value if output_quant.is_identity else output_quant(value)
         if not self.return_quant_tensor:
             return unwrap(out)
         return out if isinstance(out, QuantTensor) else self._accumulator(out, x, weight, bias)
@@ -171,14 +175,20 @@ class QuantWeightLayer(nn.Module):
         """Whether the layer quantizes anything at all."""
         return any(proxy.is_quant_enabled for proxy in self.proxies().values())
 
-    def _quantize_bias(self, x: Tensor | QuantTensor, weight: QuantTensor) -> QuantTensor:
+    def _quantize_bias(self, x: Tensor | QuantTensor, weight: QuantTensor) -> Tensor | QuantTensor:
+        if self.bias_quant.is_identity:
+            return self.bias  # type: ignore[return-value]
         scale = None
         if self.bias_quant.requires_input_scale and isinstance(x, QuantTensor):
             scale = _product(x.scale, weight.scale)
         return self.bias_quant(self.bias, scale)
 
     def _accumulator(
-        self, value: Tensor, x: Tensor | QuantTensor, weight: QuantTensor, bias: QuantTensor | None
+        self,
+        value: Tensor,
+        x: Tensor | QuantTensor,
+        weight: QuantTensor,
+        bias: Tensor | QuantTensor | None,
     ) -> QuantTensor:
         """The unquantized output with the grid of its accumulator, where it has one."""
         known = isinstance(x, QuantTensor) and not x.missing and not weight.missing

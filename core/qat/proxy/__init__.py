@@ -3,4 +3,5 @@
 from .activation import ActQuantProxyFromInjector as ActQuantProxyFromInjector
 from .base import QuantProxy as QuantProxy
 from .bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
+from .fusion import describe as describe
 from .weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector

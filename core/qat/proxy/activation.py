@@ -1,5 +1,7 @@
 """The proxy that applies an activation function and quantizes what comes out."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +9,7 @@ from qat.inject import ExtendedInjector
 from qat.tensor import QuantTensor
 
 from .base import QuantProxy
+from .fusion import fused_arguments
 
 
 class ActQuantProxyFromInjector(QuantProxy):
@@ -30,15 +33,27 @@ class ActQuantProxyFromInjector(QuantProxy):
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         """``QuantTensor`` where this quantizes; otherwise what the activation function gives."""
-        if self.activation_impl is not None:
-            x = self.activation_impl(x)
-        if not self.is_quant_enabled:
+        quantizer, function = self.tensor_quant, self.activation_impl
+        quantizes = quantizer is not None and not self.disable_quant
+        if quantizes and not self.is_calibrating:
+            plain = _plain(x)
+            fused = fused_arguments(function, quantizer, plain)
+            if fused is not None:
+                made: tuple[Any, ...] = quantizer(plain, *fused)  # type: ignore[misc]
+                return QuantTensor.of_quantizer(made, self._signed, self.training)
+        if function is not None:
+            x = function(x)
+        if not quantizes:
             return x
-        plain = x.value if isinstance(x, QuantTensor) else x
-        value, scale, zero_point, bit_width = self.tensor_quant(plain)  # type: ignore[misc]
+        value, scale, zero_point, bit_width = quantizer(_plain(x))  # type: ignore[misc]
         if self.is_calibrating:
             return x
         return QuantTensor(value, scale, zero_point, bit_width, self._signed, self.training)
+
+    @property
+    def is_identity(self) -> bool:
+        watched = self._forward_hooks or self._forward_pre_hooks
+        return self.tensor_quant is None and self.activation_impl is None and not watched
 
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
@@ -60,3 +75,7 @@ class ActQuantProxyFromInjector(QuantProxy):
             return self.tensor_quant(nothing)[index]  # type: ignore[misc]
         finally:
             self.tensor_quant.train(self.training)  # type: ignore[union-attr]
+
+
+def _plain(x: Tensor | QuantTensor) -> Tensor:
+    return x.value if isinstance(x, QuantTensor) else x

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from qat import config, jit
 from qat.inject import ExtendedInjector
 
+from .fusion import describe
+
 #: Attributes that proxies read themselves, beside those that ``tensor_quant`` is built from.
 _READ_BY_PROXIES = frozenset({"signed", "requires_input_scale", "proxy_class"})
 
@@ -53,6 +55,12 @@ class QuantProxy(nn.Module):
     def is_quant_enabled(self) -> bool:
         """Whether values passing through are quantized."""
         return self.tensor_quant is not None and not self.disable_quant
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing would happen in a call, nobody watching: layers then leave it out."""
+        watched = self._forward_hooks or self._forward_pre_hooks
+        return self.tensor_quant is None and not watched
 
     @property
     def is_signed(self) -> bool | None:
@@ -102,7 +110,9 @@ class QuantProxy(nn.Module):
         return self._probe(3)
 
     def extra_repr(self) -> str:
-        return "" if self.injector is not None else "float"
+        if self.tensor_quant is None:
+            return "float" if self.injector is None else ""
+        return describe(self.tensor_quant)
 
     def _probe(self, index: int) -> Tensor | None:
         raise NotImplementedError(f"{type(self).__name__} does not say what it quantizes")

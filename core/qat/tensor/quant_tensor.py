@@ -71,6 +71,16 @@ class QuantTensor(Operators):
         self.signed = as_flag("signed", signed)
         self.training = as_flag("training", training)
 
+    @classmethod
+    def of_quantizer(
+        cls, made: tuple[Any, ...], signed: bool | None, training: bool
+    ) -> QuantTensor:
+        """``(value, scale, zero_point, bit_width)`` of one of our quantizers: taken unchecked."""
+        tensor = cls.__new__(cls)
+        tensor.value, tensor.scale, tensor.zero_point, tensor.bit_width = made
+        tensor.signed, tensor.training = signed, training
+        return tensor
+
     # the grid
 
     @property

@@ -99,13 +99,14 @@ def test_every_backend_gives_the_bits_of_the_reference(name, backend, quantized,
         parameters = list(result.quant.parameters())
         weights = torch.linspace(-1, 1, y.numel()).reshape(y.shape)
         gradients = torch.autograd.grad((weights * y).sum(), [x, *parameters])
-        return [*result.outputs, y, *gradients]
+        return [*result.outputs, y, gradients[0]], list(gradients[1:])
 
-    seen = measured()
+    exact, summed = measured()
     monkeypatch.setattr(config, "JIT_ENABLED", False)
     monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
-    for tensor, reference in zip(seen, measured(), strict=True):
-        assert torch.equal(tensor, reference)
+    exact_reference, summed_reference = measured()
+    assert all(map(torch.equal, exact, exact_reference))
+    torch.testing.assert_close(summed, summed_reference)  # sums, each backend in its own order
 
 
 @pytest.mark.parametrize("name", EXPECTED)
