@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qat_cli.commands.options import (
+    BackendOption,
     DataOption,
     DeviceOption,
     JsonOption,
@@ -39,6 +40,7 @@ def calibrate(
     ] = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     json: JsonOption = False,
 ) -> None:
     """Quantize a trained float model without training it: only ranges are measured.
@@ -53,11 +55,19 @@ def calibrate(
             "which recipe? For example: qat calibrate --recipe resnet_w8a8_ptq --weights FILE; "
             "qat recipes list shows all."
         )
-    options = {"model": model, "weights": weights, "data": data, "seed": seed, "device": device}
+    options = {
+        "model": model,
+        "weights": weights,
+        "data": data,
+        "seed": seed,
+        "device": device,
+        "backend": backend,
+    }
     changes = [*(overrides or []), *([] if images is None else [f"calibrate.images={images}"])]
     chosen = load_recipe(recipe, changes, options)
-    from qat_cli.engine import calibrate_run
+    from qat_cli.engine import calibrate_run, keep_freed_memory
 
+    keep_freed_memory()
     allow_user_code = names_model(named_keys(changes, options))
     _answer(calibrate_run(chosen, out, allow_user_code, json), Console(json))
 

@@ -66,6 +66,8 @@ def examine(build: bool = False) -> dict[str, Any]:
         if build:
             document["build"] = _build()
         document["backend"] = asdict(ops.backend_report())
+        document["quantizers"] = _quantizers()
+    document["training"] = _training(document)
     document["flags"] = [asdict(source) for source in config.flag_sources().values()]
     document["cache"] = _cache()
     return document
@@ -112,12 +114,39 @@ def _ninja() -> dict[str, Any]:
     return {"path": path, "version": _first_line([path, "--version"]), "reason": None}
 
 
+def _quantizers() -> str:
+    """How a quantizer of standard parts computes: ``fused`` or ``composed``."""
+    from qat.nn import QuantReLU
+    from qat.proxy import describe
+
+    quantizer = QuantReLU().act_quant.tensor_quant
+    assert quantizer is not None
+    return describe(quantizer)
+
+
 def _first_line(command: list[str]) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip().partition("\n")[0] or None
+
+
+def _training(document: dict[str, Any]) -> dict[str, Any]:
+    """What ``--backend auto`` gives here; nothing is built to find out."""
+    from qat_cli.engine.backend import flags_from_environment
+
+    variables = ", ".join(flags_from_environment())
+    missing = [tool["reason"] for tool in (document["compiler"], document["ninja"])]
+    missing = [reason for reason in missing if reason]
+    if variables:
+        active = document["backend"]["active"]
+        return {"backend": active, "reason": f"the environment decides ({variables})"}
+    if document["cuda"]["available"]:
+        return {"backend": "python", "reason": "auto, on the GPU"}
+    if missing:
+        return {"backend": "python", "reason": f"auto, {'; '.join(missing)}"}
+    return {"backend": "native", "reason": "auto, C++ compiled on first use"}
 
 
 def _cache() -> dict[str, Any]:
@@ -169,6 +198,8 @@ LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "compiler": lambda d: _tool(d["compiler"]),
     "ninja": lambda d: _tool(d["ninja"]),
     "backend": lambda d: f"{d['backend']['active']}: {d['backend']['reason']}",
+    "training": lambda d: f"{d['training']['backend']}: {d['training']['reason']}",
+    "quantizers": lambda d: f"{d['quantizers']} where their parts are standard, else composed",
     "build": lambda d: _build_line(d["build"]),
     "cache": lambda d: d["cache"]["folder"] + ("" if d["cache"]["writable"] else " (not writable)"),
     "threads": lambda d: f"{d['threads']['intra_op']} per operation",

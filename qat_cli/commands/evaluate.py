@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qat_cli.commands.options import (
+    BackendOption,
     BatchSizeOption,
     DataOption,
     DeviceOption,
@@ -43,6 +44,7 @@ def evaluate(
     split: Annotated[Split, typer.Option("--split", help="The part to measure.")] = Split.test,
     batch_size: BatchSizeOption = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure loss and accuracy: of a checkpoint, or of a float model with its weights.
@@ -50,12 +52,19 @@ def evaluate(
     A folder is measured on its test/ part, or val/ where there is no test/. With --checkpoint the
     data is the one it was trained on unless --data names other data.
     """
-    _check_arguments(checkpoint, model, weights, data, batch_size)
-    from qat_cli.engine import measure_checkpoint, measure_weights
+    _check_arguments(checkpoint, model, weights, data, batch_size, backend)
+    from qat_cli.engine import keep_freed_memory, measure_checkpoint, measure_weights
 
+    keep_freed_memory()
     console = Console(json)
     if checkpoint is not None:
-        changes = {"model": model, "data": data, "batch_size": batch_size, "device": device}
+        changes = {
+            "model": model,
+            "data": data,
+            "batch_size": batch_size,
+            "device": device,
+            "backend": backend,
+        }
         measurement = measure_checkpoint(checkpoint, split.value, changes, console)
     else:
         recipe = _float_recipe(model, weights, data, batch_size, device)
@@ -69,6 +78,7 @@ def _check_arguments(
     weights: str | None,
     data: str | None,
     batch_size: int | None,
+    backend: str | None,
 ) -> None:
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size must be at least 1, got {batch_size}")
@@ -81,6 +91,8 @@ def _check_arguments(
         for option, value in (("--model", model), ("--weights", weights), ("--data", data))
         if value is None
     ]
+    if backend is not None:
+        raise UserError("--backend needs --checkpoint: a float model has no quantizers")
     if missing:
         raise UserError(
             "what is to be measured? Give --checkpoint FILE, or --model, --weights and --data "
@@ -119,6 +131,7 @@ def _answer(measurement: Measurement, split: str, source: Path, console: Console
         "data": recipe.data.name,
         "split": split,
         "device": str(measurement.experiment.device),
+        "backend": measurement.backend,
         **metrics.as_dict(),
         "recorded": measurement.recorded and dict(measurement.recorded),
         "matches_recorded": measurement.matches,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ BatchSizeOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Random seed.")]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", metavar="DEVICE", help="auto, cpu, mps, cuda or cuda:N.")
+]
+BackendOption = Annotated[
+    Literal["auto", "python", "native", "jit"] | None,
+    typer.Option("--backend", help="What quantizers run on; auto: C++ where it can be compiled."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qat_cli.commands.options import (
+    BackendOption,
     BatchSizeOption,
     DataOption,
     DeviceOption,
@@ -47,6 +48,7 @@ def train(
     batch_size: BatchSizeOption = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a model as a recipe says, and measure the best checkpoint.
@@ -65,24 +67,27 @@ def train(
         "batch_size": batch_size,
         "seed": seed,
         "device": device,
+        "backend": backend,
     }
     changes = overrides or []
     keys = named_keys(changes, options)
     if resume:
-        from qat_cli.engine import resume_run
+        from qat_cli.engine import keep_freed_memory, resume_run
         from qat_cli.report import find_run_folder
 
         wanted = None if recipe is None else load_recipe(recipe, changes, options)
         folder = find_run_folder("train", None if wanted is None else wanted.name, out)
         if wanted is None and keys:
             wanted = load_recipe(str(folder.recipe), changes, options)
+        keep_freed_memory()
         finished = resume_run(folder, wanted, keys, names_model(keys), json)
     else:
         if recipe is None:
             raise UserError(_which_recipe())
         chosen = load_recipe(recipe, changes, options)
-        from qat_cli.engine import start_run
+        from qat_cli.engine import keep_freed_memory, start_run
 
+        keep_freed_memory()
         finished = start_run(chosen, out, names_model(keys), json)
     _answer(finished, Console(json))
 

@@ -29,12 +29,11 @@ def augmented(images: Tensor, config: AugmentConfig, generator: torch.Generator)
 def _shifted(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     count, channels, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
-    offset = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)
-    rows = (offset[0] + torch.arange(height))[:, None, :, None]  # [N, 1, H, 1]
-    columns = (offset[1] + torch.arange(width))[:, None, None, :]  # [N, 1, 1, W]
-    image = torch.arange(count)[:, None, None, None]
-    channel = torch.arange(channels)[None, :, None, None]
-    return padded[image, channel, rows, columns]
+    stride = width + 2 * padding
+    row, column = torch.randint(0, 2 * padding + 1, (2, count, 1), generator=generator)
+    window = (torch.arange(height)[:, None] * stride + torch.arange(width)).flatten()  # [H*W]
+    index = (row * stride + column + window)[:, None, :].expand(-1, channels, -1)  # [N, C, H*W]
+    return padded.flatten(2).gather(2, index).view(images.shape)
 
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:

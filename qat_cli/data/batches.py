@@ -72,10 +72,10 @@ class Batches:
             for values in (self.mean, self.std)
         )
         for index, images in zip(indices[first_batch:], pixels, strict=True):
-            x = images.to(self.device).float().div_(255).sub_(mean).div_(std)
+            x = _moved(images, self.device).float().div_(255).sub_(mean).div_(std)
             if self.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
-            yield x, self.part.labels[index].to(self.device)
+            yield x, _moved(self.part.labels[index], self.device)
 
     def _order(self, number: int) -> Tensor:
         if not self.shuffle:
@@ -97,6 +97,13 @@ class Batches:
         if isinstance(self.part.images, FileImages):
             return _one_ahead(self._read, places)
         return map(self._read, places)
+
+
+def _moved(batch: Tensor, device: torch.device) -> Tensor:
+    # From pinned memory the copy queues behind the step before instead of waiting for its end.
+    if device.type == "cuda":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def _one_ahead(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from qat_cli.checkpoint import Checkpoint, library_versions, write_checkpoint
 from qat_cli.console import Console
 from qat_cli.data import Batches
+from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
     float_experiment,
@@ -64,23 +66,25 @@ def calibrate_run(
     check_recipe(recipe)
     folder = create_run_folder("calibrate", recipe.name, out)
     log = RunLog(json_output, folder.log)
-    with discarded_on_failure(folder):
-        log.info(f"run folder: {folder.path}")
-        experiment = float_experiment(recipe, ["test"], allow_user_code, log)
-        experiment.dataset.part("train")  # missing: said now, not after the evaluation
-        weights = with_start_weights(experiment, log)
-        float_test = measure(experiment, "test", log)
-        log.info(f"float model: top-1 {float_test.top1:.2f} % on {float_test.images} test images")
-        experiment = quantized(experiment, log)
-        if weights is not None:
-            restore_quantizers(experiment, weights, log)
-        images = show_images(experiment, log)
-        write_recipe(folder.recipe, experiment.recipe, "calibrate")
-    test = measure(experiment, "test", log)
-    write_checkpoint(folder.best, _checkpoint(experiment, float_test, test))
-    summary = _summary(experiment, folder, float_test, test, images)
+    with ExitStack() as to_the_end:
+        with discarded_on_failure(folder):
+            log.info(f"run folder: {folder.path}")
+            experiment = float_experiment(recipe, ["test"], allow_user_code, log)
+            experiment.dataset.part("train")  # missing: said now, not after the evaluation
+            to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
+            weights = with_start_weights(experiment, log)
+            before = measure(experiment, "test", log)
+            log.info(f"float model: top-1 {before.top1:.2f} % on {before.images} test images")
+            experiment = quantized(experiment, log)
+            if weights is not None:
+                restore_quantizers(experiment, weights, log)
+            images = show_images(experiment, log)
+            write_recipe(folder.recipe, experiment.recipe, "calibrate")
+        test = measure(experiment, "test", log)
+        summary = _summary(experiment, folder, before, test, images)
+    write_checkpoint(folder.best, _checkpoint(experiment, before, test))
     write_summary(folder.summary, summary)
-    return Calibration(folder, experiment.recipe, float_test, test, images, summary)
+    return Calibration(folder, experiment.recipe, before, test, images, summary)
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -150,6 +154,7 @@ def _summary(
         "weights": recipe.model.weights,
         "data": recipe.data.name,
         "device": str(experiment.device),
+        "backend": backend_in_use(recipe),
         "run": str(folder.path),
         "checkpoint": str(folder.best),
         "calibration_images": images,

@@ -10,6 +10,7 @@ from typing import Any
 from qat_cli.checkpoint import Checkpoint, read_checkpoint
 from qat_cli.console import Console
 from qat_cli.data import evaluation_batches, load_data
+from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
     float_experiment,
@@ -25,11 +26,15 @@ from qat_cli.recipes import Recipe
 
 @dataclass(frozen=True)
 class Measurement:
-    """Figures of one part of the data, and the same figures as they were recorded, if they were."""
+    """Figures of one part of the data, and the same figures as they were recorded, if they were.
+
+    ``backend`` is what the quantizers ran on, ``None`` for a float model.
+    """
 
     experiment: Experiment
     metrics: Metrics
     recorded: Mapping[str, Any] | None
+    backend: str | None = None
 
     @property
     def matches(self) -> bool | None:
@@ -57,7 +62,7 @@ def measure_checkpoint(
         part: train, val or test.
         changes: ``data`` (a dataset or folder, prepared as the training data was, classes matched
             by name), ``model`` (repeats the user's own model, whose code may then run),
-            ``device``, ``batch_size``; ``None`` for as recorded.
+            ``device``, ``backend``, ``batch_size``; ``None`` for as recorded.
         console: shows progress.
     Raises:
         UserError: the checkpoint, the data or the model cannot be used.
@@ -67,9 +72,11 @@ def measure_checkpoint(
     dataset = load_data(recipe.data).labelled_as(checkpoint.classes)
     allow_code = changes.get("model") is not None
     experiment = float_experiment(recipe, [part], allow_code, console, dataset)
-    experiment = restored(checkpoint, path, experiment, console, show=False)
-    metrics = measure(experiment, part, console)
-    return Measurement(experiment, metrics, _recorded(checkpoint, part, changes))
+    with chosen_backend(recipe, experiment.device, console):
+        experiment = restored(checkpoint, path, experiment, console, show=False)
+        metrics = measure(experiment, part, console)
+        backend = backend_in_use(recipe)
+    return Measurement(experiment, metrics, _recorded(checkpoint, part, changes), backend)
 
 
 def measure_weights(recipe: Recipe, part: str, console: Console) -> Measurement:
@@ -101,7 +108,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, str | int | None]) -> Recipe:
             "data": recipe.data.model_copy(update=given(name="data")),
             "model": recipe.model.model_copy(update=given(name="model")),
             "train": recipe.train.model_copy(
-                update=given(device="device", eval_batch_size="batch_size")
+                update=given(device="device", backend="backend", eval_batch_size="batch_size")
             ),
         }
     )

@@ -16,13 +16,23 @@ from qat_cli.recipes.schema import OptimizerConfig
 def _sgd(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:
     # Nesterov without momentum is refused by torch; without momentum it means nothing.
     nesterov = config.nesterov and config.momentum > 0
-    return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
+    return SGD(
+        groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov, fused=_can_fuse(groups)
+    )
+
+
+def _can_fuse(groups: list[dict[str, Any]]) -> bool | None:
+    """One kernel over all parameters; ``None`` leaves the choice to torch."""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    devices = {parameter.device.type for parameter in parameters}
+    is_real = all(parameter.is_floating_point() for parameter in parameters)
+    return True if is_real and devices <= {"cpu", "cuda"} else None
 
 
 OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], OptimizerConfig], Optimizer]] = {
     "sgd": _sgd,
-    "adam": lambda groups, config: Adam(groups, lr=config.lr),
-    "adamw": lambda groups, config: AdamW(groups, lr=config.lr),
+    "adam": lambda groups, config: Adam(groups, lr=config.lr, fused=_can_fuse(groups)),
+    "adamw": lambda groups, config: AdamW(groups, lr=config.lr, fused=_can_fuse(groups)),
 }
 
 

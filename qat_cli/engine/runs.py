@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, library_versions, read_checkpoint
+from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
     float_experiment,
@@ -59,17 +61,19 @@ def start_run(
     """
     folder = create_run_folder("train", recipe.name, out)
     log = RunLog(json_output, folder.log)
-    with discarded_on_failure(folder):
-        log.info(f"run folder: {folder.path}")
-        experiment = float_experiment(recipe, PARTS, allow_user_code, log)
-        log.info(_description(experiment))
-        weights = with_start_weights(experiment, log)
-        experiment = quantized(experiment, log)
-        if weights is not None:
-            restore_quantizers(experiment, weights, log)
-        run = TrainingRun(experiment, recipe, folder, log, _resume_command(folder, experiment))
-        write_recipe(folder.recipe, experiment.recipe, "train")
-    return _finish(run)
+    with ExitStack() as to_the_end:
+        with discarded_on_failure(folder):
+            log.info(f"run folder: {folder.path}")
+            experiment = float_experiment(recipe, PARTS, allow_user_code, log)
+            log.info(_description(experiment))
+            to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
+            weights = with_start_weights(experiment, log)
+            experiment = quantized(experiment, log)
+            if weights is not None:
+                restore_quantizers(experiment, weights, log)
+            run = TrainingRun(experiment, recipe, folder, log, _resume_command(folder, experiment))
+            write_recipe(folder.recipe, experiment.recipe, "train")
+        return _finish(run)
 
 
 def resume_run(
@@ -102,10 +106,11 @@ def resume_run(
             f"the classes of {experiment.dataset.name} have changed since the run began; "
             "restore the data, or start again without --resume."
         )
-    experiment = restored(checkpoint, folder.last, experiment, log, show=False)
-    run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment))
-    run.restore(checkpoint.training)
-    return _finish(run)
+    with chosen_backend(checkpoint.recipe, experiment.device, log):
+        experiment = restored(checkpoint, folder.last, experiment, log, show=False)
+        run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment))
+        run.restore(checkpoint.training)
+        return _finish(run)
 
 
 def _finish(run: TrainingRun) -> FinishedRun:
@@ -123,6 +128,7 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "model": recipe.model.name,
         "data": recipe.data.name,
         "device": str(run.experiment.device),
+        "backend": backend_in_use(recipe),
         "run": str(run.folder.path),
         "checkpoint": str(run.folder.best),
         "epochs": recipe.train.epochs,

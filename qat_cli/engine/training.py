@@ -10,6 +10,7 @@ from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
+from qat_cli.engine.backend import backend_in_use
 from qat_cli.engine.experiment import Experiment, placed
 from qat_cli.engine.lines import epoch_line, step_note
 from qat_cli.engine.loop import Step, evaluate, train_one_epoch
@@ -75,6 +76,9 @@ class TrainingRun:
 
     def restore(self, training: Mapping[str, Any]) -> None:
         """Go on from the ``training`` part of a checkpoint whose weights the model already has."""
+        began, now = training.get("backend"), backend_in_use(self.recipe)
+        if began not in (None, now):
+            self.log.warn(f"the run began on backend {began} and goes on with {now}")
         self.state = TrainingState(**training["state"])
         self.step.optimizer.load_state_dict(training["optimizer"])
         restore_random_states(training["random"])
@@ -166,6 +170,7 @@ class TrainingRun:
             "state": dataclasses.asdict(self.state),
             "optimizer": self.step.optimizer.state_dict(),
             "random": random_states(),
+            "backend": backend_in_use(self.recipe),
             "asked": self.asked.model_dump(mode="json"),
         }
         write_checkpoint(self.folder.last, self._checkpoint(training))

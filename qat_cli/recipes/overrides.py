@@ -14,6 +14,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "batch_size": "train.batch_size",
     "seed": "train.seed",
     "device": "train.device",
+    "backend": "train.backend",
     "model": "model.name",
     "weights": "model.weights",
     "data": "data.name",

@@ -157,6 +157,12 @@ class TrainConfig(StrictModel):
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="auto (a GPU if there is one), cpu, mps, cuda or cuda:N.",
     )
+    backend: Literal["auto", "python", "native", "jit"] = Field(
+        default="auto",
+        description="What the quantizers run on: python, native (C++, compiled on first use), jit "
+        "(TorchScript) or auto (native on a CPU where it can be compiled, else python); QAT_JIT "
+        "and QAT_NATIVE_STE_BACKEND, where set, decide.",
+    )
     channels_last: bool = Field(
         default=False, description="Keep images as (N, H, W, C) in memory; often faster."
     )

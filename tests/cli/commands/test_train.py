@@ -10,6 +10,7 @@ import sys
 import pytest
 import torch
 
+from qat.ops import native
 from qat_cli.engine import loop
 
 QUANTIZED = (
@@ -161,6 +162,48 @@ def test_grey_images_are_repeated_for_a_model_that_takes_rgb(qat, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "grey channel is repeated" in result.stderr
     assert "channels: 3" in (tmp_path / "out" / "recipe.yaml").read_text()
+
+
+def test_the_backend_is_chosen_said_and_recorded(qat, tiny_recipe, tmp_path):
+    base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
+    result = qat(*base, QUANTIZED, "--backend", "python", "--out", "quantized")
+    assert result.exit_code == 0, result.stderr
+    assert "backend python: as asked for" in (tmp_path / "quantized" / "log.txt").read_text()
+    assert json.loads((tmp_path / "quantized" / "summary.json").read_text())["backend"] == "python"
+    assert "backend: python" in (tmp_path / "quantized" / "recipe.yaml").read_text()
+    measured = qat("eval", "--checkpoint", "quantized/checkpoints/best.pt")
+    assert "backend python: as asked for" in measured.stderr
+    assert "exactly the figures recorded" in measured.stdout
+    assert qat(*base, "--out", "float").exit_code == 0
+    assert json.loads((tmp_path / "float" / "summary.json").read_text())["backend"] is None
+
+
+def test_a_backend_that_cannot_be_built_is_refused_and_leaves_no_folder(
+    qat, tiny_recipe, tmp_path, monkeypatch
+):
+    failed = native.LoadResult(library=None, failure="no C++ compiler found")
+    monkeypatch.setattr(native, "load", lambda: failed)
+    result = qat("train", "--recipe", tiny_recipe, QUANTIZED, "--backend", "native")
+    assert result.exit_code == 2
+    assert "no C++ compiler found" in result.stderr and "--backend auto" in result.stderr
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_run_that_goes_on_with_another_backend_is_warned(
+    qat, tiny_recipe, tmp_path, monkeypatch, stop_at_step
+):
+    with monkeypatch.context():
+        stop_at_step(3, signal.SIGINT)
+        assert qat("train", "--recipe", tiny_recipe, QUANTIZED, "--out", "out").exit_code == 130
+    last = tmp_path / "out" / "checkpoints" / "last.pt"
+    document = torch.load(last, weights_only=True)
+    document["training"]["backend"] = "elsewhere"
+    torch.save(document, last)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    resumed = qat("train", "--resume", "--out", "out")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "warning: the run began on backend elsewhere and goes on with" in resumed.stderr
 
 
 def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, tmp_path):

@@ -88,6 +88,15 @@ def test_a_shift_moves_the_whole_image_and_fills_with_black():
     assert max(max(place) for place in places) == 4 and min(min(place) for place in places) == 0
 
 
+def test_a_shift_is_a_window_of_the_padded_image():
+    images = torch.randint(0, 256, (16, 3, 5, 7), dtype=torch.uint8)
+    moved = augmented(images, AugmentConfig(crop_padding=2), torch.Generator().manual_seed(3))
+    rows, columns = torch.randint(0, 5, (2, 16), generator=torch.Generator().manual_seed(3))
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    for image, window, row, column in zip(moved, padded, rows, columns, strict=True):
+        assert torch.equal(image, window[:, row : row + 5, column : column + 7])
+
+
 def test_a_flip_mirrors_about_half_of_the_images():
     row = torch.arange(4, dtype=torch.uint8).expand(200, 1, 4, 4).contiguous()
     flipped = augmented(row, AugmentConfig(horizontal_flip=True), torch.Generator().manual_seed(0))

@@ -48,6 +48,25 @@ def test_every_optimizer_makes_a_step(name):
     assert not torch.equal(model.conv.weight, before)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_step_is_that_of_torch_whatever_the_layout(name):
+    """Compared with torch's own unfused optimizer, fed the same gradients."""
+    config = OptimizerConfig(name=name, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
+    model = nn.Conv2d(3, 4, 3, bias=False).to(memory_format=torch.channels_last)
+    plain = nn.Parameter(model.weight.detach().contiguous())
+    method = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    momentum = {"momentum": 0.9, "nesterov": True} if name == "sgd" else {}
+    expected = method([plain], lr=0.1, weight_decay=0.01, fused=False, foreach=False, **momentum)
+    images = torch.randn(2, 3, 8, 8)
+    model(images.contiguous(memory_format=torch.channels_last)).square().sum().backward()
+    plain.grad = model.weight.grad.contiguous()
+    optimizer = make_optimizer(model, config)
+    for _ in range(3):
+        optimizer.step()
+        expected.step()
+    torch.testing.assert_close(model.weight.contiguous(), plain)
+
+
 def test_the_latent_weights_of_binary_layers_are_found_and_clamped():
     from qat.nn import QuantConv2d
     from qat.quantizers import SignedBinaryWeightPerTensorConst
