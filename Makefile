@@ -1,7 +1,8 @@
 # make train   trains the binary ResNet on digits, from nothing but Python, pip and make
 # make test    lint, types, tests
+# make bench   speed and memory of quantized training against float, with goals
 #
-# Both work in .venv, which they make on the first run; a later run installs again only when
+# All work in .venv, which they make on the first run; a later run installs again only when
 # pyproject.toml has changed. Another interpreter: make train PYTHON=python3.12
 
 PYTHON ?= python3
@@ -10,13 +11,16 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint clean
-.NOTPARALLEL:  # train and test install into the same .venv
+.PHONY: help train test lint bench oracle clean
+.NOTPARALLEL:  # all install into the same .venv
 
 help:
 	@echo "make train   make .venv, install, train the binary ResNet on digits"
 	@echo "make test    make .venv, install with the test tools, run lint, types and tests"
 	@echo "make lint    lint and types only"
+	@echo "make bench   measure speed and memory against float; fails where a goal is missed"
+	@echo "             make bench BENCH='--quick' is a first look; other options: --help"
+	@echo "make oracle  install Brevitas for make bench to compare with"
 	@echo "make clean   remove .venv and caches (run folders stay)"
 
 train: $(VENV)/.installed
@@ -29,6 +33,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.run_all $(BENCH)
+
+# In a folder of its own and no extra of the project: every release of Brevitas pins
+# dependencies==2.0.1, which pip cannot install beside the release that qat needs.
+oracle: $(VENV)/.installed
+	rm -rf $(VENV)/oracle
+	$(INSTALL) --target $(VENV)/oracle --no-deps \
+	  "brevitas>=0.12,<0.14" "dependencies==2.0.1" "unfoldNd>=0.2" "setuptools<81"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
