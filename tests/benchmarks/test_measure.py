@@ -44,6 +44,20 @@ def test_times_are_seconds_per_call_of_the_timed_rounds():
     assert times == {"slow": [3.0, 3.0], "fast": [2.0, 2.0]}
 
 
+def test_settling_calls_come_first_in_each_turn_and_are_not_timed():
+    clock, log = Clock(), []
+    costs = iter([5.0, 5.0, 1.0, 5.0, 5.0, 3.0])
+
+    def work():
+        log.append(clock.now)
+        clock.now += next(costs)
+
+    times = interleaved({"only": work}, rounds=2, warmup=0, settling=2, clock=clock)
+
+    assert len(log) == 6
+    assert times == {"only": [1.0, 3.0]}
+
+
 def test_the_garbage_collector_rests_while_timing_and_is_restored():
     seen = []
 
