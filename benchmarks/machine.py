@@ -25,7 +25,7 @@ def describe(options: Options) -> dict[str, Any]:
     from qat import ops
 
     options.activate()
-    changes = _git("status", "--porcelain")
+    changes = _git("status", "--porcelain", "--", ":!benchmarks/results*.json")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the native one is missing is in the report
         backend = ops.backend_report()
