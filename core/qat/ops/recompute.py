@@ -33,9 +33,3 @@ def keep_recipe(out: Tensor, y: Tensor) -> None:
     is_worth_it = out.requires_grad and y.requires_grad and y.numel() >= SMALLEST
     if is_worth_it and not torch.compiler.is_compiling() and is_native():
         torch.ops.qat.keep_recipe(out, y)
-
-
-def hooks_are_active() -> bool:
-    """Whether somebody sees, or replaces, the tensors that are saved for a backward pass."""
-    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
-    return top is None or top(False) is not None

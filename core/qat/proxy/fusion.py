@@ -28,7 +28,7 @@ def fused_arguments(
         The bounds ``lo`` and ``hi``, and what the function gives where statistics are taken of it.
     """
     bounds = CLAMPS.get(type(function))
-    if bounds is None or torch.compiler.is_compiling() or _is_watched(function):
+    if bounds is None or torch.compiler.is_compiling() or is_watched(function):
         return None
     if not attribute(quantizer, "fuses_activation"):
         return None
@@ -44,7 +44,8 @@ def fused_arguments(
     return None
 
 
-def _is_watched(function: Any) -> bool:
+def is_watched(function: Any) -> bool:
+    """Whether hooks see the calls of a module, or its gradients."""
     return bool(
         function._forward_hooks
         or function._forward_pre_hooks

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from torch.autograd import Function, forward_ad
 from torch.nn.modules import module as torch_module
 
-from qat.ops.recompute import hooks_are_active
-
 from .snapshot import Snapshot, is_reproducible
 
 Quantized = tuple[Tensor, ...]
@@ -188,8 +186,13 @@ def _is_recorded() -> bool:
         or forward_ad._current_level >= 0
         or torch_module._has_any_global_hook()
         # Checkpointing counts the tensors that are saved: twice the same way, or it fails.
-        or hooks_are_active()
+        or _saved_tensors_are_watched()
     )
+
+
+def _saved_tensors_are_watched() -> bool:
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is None or top(False) is not None
 
 
 def _has_hooks(tensor: Tensor) -> bool:

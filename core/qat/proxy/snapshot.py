@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .fusion import is_watched
+
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _HELD = ("_parameters", "_buffers", "_modules")
 
@@ -21,17 +23,13 @@ def is_reproducible(quantizer: nn.Module) -> bool:
     Known of our own components, none of which draws random numbers; not of a user's, nor of
     modules compiled by TorchScript, whose state can not be seen from outside.
     """
-    return all(_is_ours(part) and not _is_watched(part) for part in quantizer.modules())
+    return all(_is_ours(part) and not is_watched(part) for part in quantizer.modules())
 
 
 def _is_ours(part: nn.Module) -> bool:
     kind = type(part)
     is_known = kind is nn.Identity or kind.__module__.partition(".")[0] == "qat"
     return is_known and "forward" not in vars(part)
-
-
-def _is_watched(part: nn.Module) -> bool:
-    return any(vars(part)[name] for name in _HOOKS)
 
 
 class _TensorState:

@@ -38,6 +38,7 @@ class BinaryQuant(jit.ScriptModule):
         self.bit_width = BitWidthConst(1)
         self.zero_point = scalar(0.0)
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
+        self.clipped = False
         self.fused = self.fuses_activation = not self.delay_wrapper.waits
 
     def _found(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
@@ -63,11 +64,14 @@ class BinaryQuant(jit.ScriptModule):
         else:
             scale, zero_point, bit_width = self._known(x if observed is None else observed)
         if self.fused:
-            y = binary_fake_quantize(x, scale, False, lo, hi)
+            y = binary_fake_quantize(x, scale, self.clipped, lo, hi)
         else:
             x = activated(x, lo, hi)
-            y = self.delay_wrapper(x, binary_sign_ste(x) * scale)
+            y = self.delay_wrapper(x, self._composed(x, scale))
         return y, scale, zero_point, bit_width
+
+    def _composed(self, x: Tensor, scale: Tensor) -> Tensor:
+        return binary_sign_ste(x) * scale
 
 
 class ClampedBinaryQuant(BinaryQuant):
@@ -100,21 +104,5 @@ class ClampedBinaryQuant(BinaryQuant):
         is_standard = clamp in (TensorClamp, TensorClampSte)
         self.fused = self.fuses_activation = is_standard and not self.delay_wrapper.waits
 
-    def forward(
-        self,
-        x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
-        observed: Optional[Tensor] = None,
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        if jit.is_scripting():
-            scale, zero_point, bit_width = self._found(x if observed is None else observed)
-        else:
-            scale, zero_point, bit_width = self._known(x if observed is None else observed)
-        if self.fused:
-            y = binary_fake_quantize(x, scale, self.clipped, lo, hi)
-        else:
-            x = activated(x, lo, hi)
-            y = binary_sign_ste(self.tensor_clamp_impl(x, -scale, scale)) * scale
-            y = self.delay_wrapper(x, y)
-        return y, scale, zero_point, bit_width
+    def _composed(self, x: Tensor, scale: Tensor) -> Tensor:
+        return binary_sign_ste(self.tensor_clamp_impl(x, -scale, scale)) * scale
