@@ -24,10 +24,15 @@ def small_weights_too(monkeypatch):
     monkeypatch.setattr(reuse, "WORTH_KEEPING", 0)
 
 
+@pytest.fixture(autouse=True)
+def eager_quantizers(monkeypatch):
+    """Those that TorchScript compiles are never reused, and can not be spied on."""
+    monkeypatch.setattr(config, "JIT_ENABLED", False)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """A list that grows by one with every call of an integer quantizer."""
-    monkeypatch.setattr(config, "JIT_ENABLED", False)  # TorchScript would compile the spy
     made, forward = [], RescalingIntQuant.forward
 
     def counted(self, *args):
