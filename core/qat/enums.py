@@ -23,15 +23,29 @@ class QuantType(Choice):
     INT = "int"
     BINARY = "binary"
     TERNARY = "ternary"
+    FLOAT = "float"  # minifloat: a few exponent and mantissa bits
+    FP = "fp"  # none: the tensor passes as it is
 
 
 class ScalingImplType(Choice):
     """Where the scale comes from."""
 
     CONST = "const"
+    HE = "he"
     PARAMETER = "parameter"
     PARAMETER_FROM_STATS = "parameter_from_stats"
     STATS = "stats"
+    AFFINE_STATS = "affine_stats"
+    DYNAMIC = "dynamic"  # of the tensor at hand, in training and in evaluation
+
+
+class ScalingPerOutputType(Choice):
+    """Granularity: what one scale serves."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
+    GROUP = "group"  # ``group_size`` neighbours along ``group_dim``
+    ROW = "row"  # all elements along the last dimension
 
 
 class StatsOp(Choice):
@@ -42,14 +56,24 @@ class StatsOp(Choice):
     MAX_AVE = "max_ave"
     MAX_L2 = "max_l2"
     PERCENTILE = "percentile"
+    MEAN_SIGMA_STD = "mean_sigma_std"
+    MEAN_LEARN_SIGMA_STD = "mean_learn_sigma_std"
+    KL = "kl"
     MSE = "mse"
+    HQO = "hqo"
+    # of both sides, for quantizers with a zero point
+    MIN_MAX = "min_max"
+    PERCENTILE_INTERVAL = "percentile_interval"
+    SIGNED_MAX = "signed_max"
 
 
 class RestrictValueType(Choice):
     """Set that scales are restricted to."""
 
     FP = "fp"
+    SIGNED_FP = "signed_fp"
     LOG_FP = "log_fp"
+    INT = "int"
     POWER_OF_TWO = "power_of_two"
 
 
@@ -57,6 +81,8 @@ class BitWidthImplType(Choice):
     """Whether the bit width is fixed or learned."""
 
     CONST = "const"
+    STATEFUL_CONST = "stateful_const"  # fixed, and part of the state dict
+    PARAMETER = "parameter"
 
 
 class FloatToIntImplType(Choice):
@@ -67,6 +93,23 @@ class FloatToIntImplType(Choice):
     FLOOR = "floor"
     ROUND_TO_ZERO = "round_to_zero"
     DPU = "dpu"
+    LEARNED_ROUND = "learned_round"
+    STOCHASTIC_ROUND = "stochastic_round"
+
+
+class LearnedRoundImplType(Choice):
+    """How a learned number becomes the choice between rounding down and up."""
+
+    HARD_SIGMOID = "hard_sigmoid"
+    SIGMOID = "sigmoid"
+    IDENTITY = "identity"
+
+
+class TruncScalingImplType(Choice):
+    """Which bits of an accumulator a truncation keeps."""
+
+    MSB = "msb"
+    WRAPPER = "wrapper"
 
 
 V = TypeVar("V")

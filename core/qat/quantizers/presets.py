@@ -3,7 +3,13 @@
 from typing import Any
 
 from qat.components.rounding import CeilSte
-from qat.enums import QuantType, RestrictValueType, ScalingImplType, StatsOp
+from qat.enums import (
+    QuantType,
+    RestrictValueType,
+    ScalingImplType,
+    ScalingPerOutputType,
+    StatsOp,
+)
 from qat.inject import ExtendedInjector
 
 #: Thresholds below this are noise: the bound that keeps an all-zero tensor's scale positive.
@@ -27,7 +33,7 @@ class UnsignedInt8(ExtendedInjector):
 
 
 class PerChannel(ExtendedInjector):
-    scaling_per_output_channel = True
+    scaling_per_output_type = ScalingPerOutputType.CHANNEL
 
 
 class PowerOfTwo(ExtendedInjector):

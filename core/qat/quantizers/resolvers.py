@@ -16,7 +16,14 @@ from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
 from qat.components.shape import OverOutputChannelView, OverTensorView
 from qat.components.stats import STATS
 from qat.components.zero_point import ZeroZeroPoint
-from qat.enums import BitWidthImplType, QuantType, RestrictValueType, StatsOp, lookup
+from qat.enums import (
+    BitWidthImplType,
+    QuantType,
+    RestrictValueType,
+    ScalingPerOutputType,
+    StatsOp,
+    lookup,
+)
 from qat.inject import ExtendedInjector, this, value
 
 TENSOR_QUANT = {
@@ -32,12 +39,17 @@ INT_SCALING = {
 }
 #: Statistics that average over rows: they need the view per channel, and give one number.
 OVER_ROWS = (StatsOp.MAX_AVE, StatsOp.MAX_L2)
+GRANULARITY = {each: each for each in ScalingPerOutputType}
 #: Dimension of a view ``[rows, elements]`` that a statistic per row reduces.
 ROW_REDUCE_DIM = 1
 
 
 def _reduces_rows(scaling_stats_op: Any) -> bool:
     return str(scaling_stats_op).lower() in OVER_ROWS
+
+
+def _takes_rows(scaling_per_output: Any, scaling_stats_op: Any) -> bool:
+    return scaling_per_output != ScalingPerOutputType.TENSOR or _reduces_rows(scaling_stats_op)
 
 
 class Resolver(ExtendedInjector):
@@ -47,7 +59,9 @@ class Resolver(ExtendedInjector):
     bit_width_impl_type = BitWidthImplType.CONST
     float_to_int_impl_type = "round"
     restrict_scaling_type = RestrictValueType.FP
-    scaling_per_output_channel = False
+    scaling_per_output_type = ScalingPerOutputType.TENSOR
+    #: True for CHANNEL, False for TENSOR; where given, it wins over ``scaling_per_output_type``.
+    scaling_per_output_channel: Any = None
     scaling_min_val: Any = None
     scaling_stats_permute_dims = None
     narrow_range = False
@@ -88,9 +102,18 @@ class Resolver(ExtendedInjector):
         return lookup(INT_SCALING, restrict_scaling_type, "restrict_scaling_type")
 
     @value
-    def scaling_stats_impl(scaling_stats_op: Any, scaling_per_output_channel: bool) -> Any:
+    def scaling_per_output(scaling_per_output_type: Any, scaling_per_output_channel: Any) -> Any:
+        """The granularity, a :class:`qat.enums.ScalingPerOutputType`."""
+        if scaling_per_output_channel is None:
+            return lookup(GRANULARITY, scaling_per_output_type, "scaling_per_output_type")
+        per_channel = bool(scaling_per_output_channel)
+        return ScalingPerOutputType.CHANNEL if per_channel else ScalingPerOutputType.TENSOR
+
+    @value
+    def scaling_stats_impl(scaling_stats_op: Any, scaling_per_output: Any) -> Any:
         implementation = lookup(STATS, scaling_stats_op, "scaling_stats_op")
-        if scaling_per_output_channel and _reduces_rows(scaling_stats_op):
+        is_whole = scaling_per_output == ScalingPerOutputType.TENSOR
+        if not is_whole and _reduces_rows(scaling_stats_op):
             raise ValueError(
                 f"scaling_stats_op {str(scaling_stats_op)!r} gives one number for the tensor; "
                 f"set scaling_per_output_channel to False, or choose another statistic."
@@ -98,17 +121,18 @@ class Resolver(ExtendedInjector):
         return implementation
 
     @value
-    def scaling_shape(scaling_per_output_channel: bool) -> Any:
-        return this.per_channel_broadcastable_shape if scaling_per_output_channel else ()
+    def scaling_shape(scaling_per_output: Any) -> Any:
+        per_channel = scaling_per_output == ScalingPerOutputType.CHANNEL
+        return this.per_channel_broadcastable_shape if per_channel else ()
 
     @value
-    def stats_reduce_dim(scaling_per_output_channel: bool, scaling_stats_op: Any = None) -> Any:
-        by_row = scaling_per_output_channel or _reduces_rows(scaling_stats_op)
+    def stats_reduce_dim(scaling_per_output: Any, scaling_stats_op: Any = None) -> Any:
+        by_row = _takes_rows(scaling_per_output, scaling_stats_op)
         return ROW_REDUCE_DIM if by_row else None
 
     @value
     def scaling_stats_input_view_shape_impl(
-        scaling_per_output_channel: bool, scaling_stats_op: Any = None
+        scaling_per_output: Any, scaling_stats_op: Any = None
     ) -> Any:
-        by_row = scaling_per_output_channel or _reduces_rows(scaling_stats_op)
+        by_row = _takes_rows(scaling_per_output, scaling_stats_op)
         return OverOutputChannelView if by_row else OverTensorView

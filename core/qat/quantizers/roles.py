@@ -15,7 +15,7 @@ from qat.components.scaling import (
     SharedStatsFromParameterScaling,
     StatsFromParameterScaling,
 )
-from qat.enums import ScalingImplType, lookup
+from qat.enums import ScalingImplType, ScalingPerOutputType, lookup
 from qat.inject import value
 
 from .resolvers import Resolver
@@ -111,9 +111,10 @@ class ActResolver(Resolver):
 
     @value
     def scaling_stats_permute_dims(
-        scaling_per_output_channel: bool, per_channel_broadcastable_shape: Any = None
+        scaling_per_output: Any, per_channel_broadcastable_shape: Any = None
     ) -> Any:
-        if not scaling_per_output_channel or per_channel_broadcastable_shape is None:
+        per_channel = scaling_per_output == ScalingPerOutputType.CHANNEL
+        if not per_channel or per_channel_broadcastable_shape is None:
             return None
         sizes = list(per_channel_broadcastable_shape)
         channel = next((dim for dim, size in enumerate(sizes) if size != 1), 0)
