@@ -1,8 +1,9 @@
 """The words of the field as enums, and the one lookup of a choice by its name."""
 
+import difflib
 from collections.abc import Mapping
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 class Choice(str, Enum):
@@ -112,19 +113,33 @@ class TruncScalingImplType(Choice):
     WRAPPER = "wrapper"
 
 
+class SignGradient(Choice):
+    """Estimate of the gradient of ``sign``, see :func:`qat.ops.estimated_binary_quantize`."""
+
+    STRAIGHT = "straight"
+    CLIP = "clip"
+    APPROX_SIGN = "approx_sign"
+    EDE = "ede"
+    XNOR = "xnor"
+
+
 V = TypeVar("V")
-C = TypeVar("C", bound=Choice)
 
 
-def lookup(table: Mapping[C, V], choice: "C | str", field: str) -> V:
+def lookup(table: Mapping[Any, V], choice: Choice | str, field: str) -> V:
     """The entry of ``table`` for ``choice``, an enum member or its name in any case.
 
+    The keys are members of a :class:`Choice`, or plain words in lower case, for a row of the
+    reader's own.
+
     Raises:
-        ValueError: no such choice; the text names ``field`` and the choices there are.
+        ValueError: no such choice; the text names ``field``, the choices, and the nearest.
     """
-    kind = type(next(iter(table)))
-    try:
-        return table[kind(choice)]
-    except (ValueError, KeyError):
-        known = ", ".join(repr(member.value) for member in table)
-        raise ValueError(f"{field} is {str(choice)!r}; choose one of {known}.") from None
+    by_name = {str(key): entry for key, entry in table.items()}
+    name = str(choice).lower()
+    if name in by_name:
+        return by_name[name]
+    known = ", ".join(map(repr, by_name))
+    near = difflib.get_close_matches(name, by_name, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    raise ValueError(f"{field} is {str(choice)!r}; choose one of {known}{hint}")

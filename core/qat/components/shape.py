@@ -2,6 +2,7 @@
 
 from typing import List, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -39,3 +40,37 @@ class OverOutputChannelView(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x.permute(self.permute_dims) if self.permutes else x
         return y.reshape(y.shape[0], -1)
+
+
+class OverRowView(nn.Module):
+    """``[..., features]`` -> ``[rows, features]``: one statistic per row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, x.shape[-1])
+
+
+def to_groups(x: Tensor, group_dim: int, group_size: int) -> Tensor:
+    """``x`` as rows ``[groups, group_size]`` of neighbours along ``group_dim``.
+
+    The last group of each line is filled up with zeros. :func:`from_groups` is the inverse.
+    """
+    lines = x.movedim(group_dim, -1)
+    missing = -lines.shape[-1] % group_size
+    if missing > 0:
+        lines = torch.nn.functional.pad(lines, [0, missing])
+    return lines.reshape(-1, group_size)
+
+
+def from_groups(rows: Tensor, x: Tensor, group_dim: int) -> Tensor:
+    """Rows as :func:`to_groups` makes them of ``x``, in the shape of ``x`` again.
+
+    Args:
+        rows: ``[groups, group_size]``.
+        x: of the shape wanted.
+        group_dim: along which the groups lie.
+    """
+    lines = x.movedim(group_dim, -1)
+    length = lines.shape[-1]
+    padded = length + -length % rows.shape[1]
+    spread = rows.reshape(list(lines.shape[:-1]) + [padded])  # as TorchScript reads it
+    return spread.narrow(-1, 0, length).movedim(-1, group_dim)

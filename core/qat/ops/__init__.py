@@ -6,7 +6,16 @@ from qat.ops.backend import backend_report as backend_report
 from qat.ops.backend import eager_implementation as eager_implementation
 from qat.ops.backend import ensure_registered as ensure_registered
 from qat.ops.bounds import floor_scale as floor_scale
+from qat.ops.bounds import keep_from_zero as keep_from_zero
+from qat.ops.bounds import nonzero_scale as nonzero_scale
 from qat.ops.bounds import scale_from_threshold as scale_from_threshold
+from qat.ops.bounds import signed_scale_from_threshold as signed_scale_from_threshold
+from qat.ops.estimators import estimated_binary_quantize as estimated_binary_quantize
+from qat.ops.estimators import pact_fake_quantize as pact_fake_quantize
+from qat.ops.estimators import scaled_gradient as scaled_gradient
+from qat.ops.estimators import two_sided_ternary_quantize as two_sided_ternary_quantize
+from qat.ops.float_fused import float_fake_quantize as float_fake_quantize
+from qat.ops.float_grid import float_step as float_step
 from qat.ops.fused import activated as activated
 from qat.ops.fused import binary_fake_quantize as binary_fake_quantize
 from qat.ops.fused import int_fake_quantize as int_fake_quantize

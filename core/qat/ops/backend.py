@@ -54,6 +54,7 @@ def ensure_registered() -> None:
     """
     if not _native_is_available():
         registration.register_python_ops()
+    registration.register_python_only_ops()
 
 
 def active_backend() -> str:

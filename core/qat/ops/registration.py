@@ -6,7 +6,7 @@ process.
 
 import torch
 
-from qat.ops import python_ops
+from qat.ops import estimators_python, float_python, python_ops
 
 SCHEMAS = (
     "round_ste(Tensor x) -> Tensor",
@@ -39,8 +39,19 @@ SCHEMAS = (
     "abs_kth_largest(Tensor x, int k) -> Tensor",
 )
 
+#: Ops that have no C++ implementation, whichever backend is active.
+PYTHON_ONLY = {
+    "float_step(Tensor v, int mantissa_bits, int min_exponent) -> Tensor": float_python.float_step,
+    "float_fake_quantize(Tensor x, Tensor scale, int mantissa_bits, int min_exponent, "
+    "float min_value, float max_value, float? overflow, bool clipped) -> Tensor": (
+        float_python.float_fake_quantize
+    ),
+    **estimators_python.OPS,
+}
+
 # A registration lasts as long as its Library object.
 _libraries: list[torch.library.Library] = []
+_fragments: list[torch.library.Library] = []
 
 
 def register_python_ops() -> None:
@@ -52,3 +63,13 @@ def register_python_ops() -> None:
         name = library.define(schema)
         library.impl(name, getattr(python_ops, name), "CompositeImplicitAutograd")
     _libraries.append(library)
+
+
+def register_python_only_ops() -> None:
+    """Register the ops that every backend takes from Python; nothing the second time."""
+    if _fragments:
+        return
+    library = torch.library.Library("qat", "FRAGMENT")
+    for schema, implementation in PYTHON_ONLY.items():
+        library.impl(library.define(schema), implementation, "CompositeImplicitAutograd")
+    _fragments.append(library)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.enums import ScalingImplType
 from qat.inject import ExtendedInjector
 from qat.tensor import QuantTensor
 
@@ -40,15 +41,18 @@ class ActQuantProxyFromInjector(QuantProxy):
             fused = fused_arguments(function, quantizer, plain)
             if fused is not None:
                 made: tuple[Any, ...] = quantizer(plain, *fused)  # type: ignore[misc]
-                return QuantTensor.of_quantizer(made, self._signed, self.training)
+                return QuantTensor.of_quantizer(made, self._signed, self.training, self._format)
         if function is not None:
-            x = function(x)
+            # a grid is of use to whoever gets the result; compiled code takes few functions of one
+            x = function(_plain(x) if quantizes else x)
         if not quantizes:
             return x
         value, scale, zero_point, bit_width = quantizer(_plain(x))  # type: ignore[misc]
         if self.is_calibrating:
             return x
-        return QuantTensor(value, scale, zero_point, bit_width, self._signed, self.training)
+        return QuantTensor(
+            value, scale, zero_point, bit_width, self._signed, self.training, self._format
+        )
 
     @property
     def is_identity(self) -> bool:
@@ -57,7 +61,12 @@ class ActQuantProxyFromInjector(QuantProxy):
 
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
-        self._signed = self.is_signed
+        self._signed, self._format = self.is_signed, self.float_format
+
+    def scale(self) -> Tensor | None:
+        """The scale now in use; None where nothing is quantized, or each tensor has its own."""
+        is_dynamic = str(self._declared("scaling_impl_type")).lower() == ScalingImplType.DYNAMIC
+        return None if is_dynamic else super().scale()
 
     def _reference_tensor(self) -> Tensor | None:
         # The first quantizer of a layer follows its weight, as those of weight and bias do.
@@ -71,7 +80,10 @@ class ActQuantProxyFromInjector(QuantProxy):
         place = self._reference_tensor()
         nothing = torch.zeros(1) if place is None else torch.zeros_like(place).reshape(-1)[:1]
         self.tensor_quant.eval()  # type: ignore[union-attr]
+        of_rows = getattr(self.tensor_quant, "group_quant", None)
         try:
+            if of_rows is not None:  # groups are made of tensors that have their dimension
+                return of_rows(nothing.reshape(1, 1))[index]
             return self.tensor_quant(nothing)[index]  # type: ignore[misc]
         finally:
             self.tensor_quant.train(self.training)  # type: ignore[union-attr]

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from qat import config, jit
+from qat.enums import ScalingPerOutputType
+from qat.formats import FloatFormat
 from qat.inject import ExtendedInjector
 
 from .fusion import describe
@@ -67,6 +69,11 @@ class QuantProxy(nn.Module):
         """``signed`` as declared by the quantizer; None where it is not."""
         return self._declared("signed")
 
+    @property
+    def float_format(self) -> FloatFormat | None:
+        """``float_format`` as declared by the quantizer; None for a grid of integers."""
+        return self._declared("float_format")
+
     def has_effect(self, attribute: str) -> bool:
         """Whether the quantizer or its proxy uses this attribute of the declaration."""
         return attribute in self._attributes_used or attribute in _READ_BY_PROXIES
@@ -85,6 +92,10 @@ class QuantProxy(nn.Module):
         if self.injector is None:
             return
         fresh, self._attributes_used = self.quant_injector.resolve_with_reads("tensor_quant")
+        if fresh is None:  # quant_type "fp": no quantizer
+            self.tensor_quant = None
+            return
+        self._check_groups(fresh)
         place = self._reference_tensor()
         if place is not None:
             fresh.to(device=place.device, dtype=place.dtype)
@@ -111,7 +122,8 @@ class QuantProxy(nn.Module):
 
     def extra_repr(self) -> str:
         if self.tensor_quant is None:
-            return "float" if self.injector is None else ""
+            # one that waits for something to quantize has not read its declaration yet
+            return "float" if self.injector is None or self._attributes_used else ""
         return describe(self.tensor_quant)
 
     def _probe(self, index: int) -> Tensor | None:
@@ -128,6 +140,16 @@ class QuantProxy(nn.Module):
         if self.injector is None or name not in self.injector:
             return default
         return getattr(self.quant_injector, name)
+
+    def _check_groups(self, fresh: nn.Module) -> None:
+        in_groups = self._declared("scaling_per_output") == ScalingPerOutputType.GROUP
+        if in_groups and not hasattr(fresh, "group_quant"):
+            layer, kind = type(self.tracked_modules[0]).__name__, type(fresh).__name__
+            raise NotImplementedError(
+                f"{layer}: scaling_per_output_type is 'group' for a {kind}, which is named as "
+                f"tensor_quant; name it as group_quant, with tensor_quant GroupwiseQuant, or use "
+                f"another granularity."
+            )
 
     def _keep_parameters(self, old: nn.Module, fresh: nn.Module) -> None:
         kept = dict(old.named_parameters(remove_duplicate=False))

@@ -16,7 +16,7 @@ class BiasQuantProxyFromInjector(QuantProxy):
         # A layer without a bias has nothing to build a quantizer from.
         if all(getattr(layer, "bias", None) is not None for layer in self.tracked_modules):
             super().init_tensor_quant()
-        self._signed = self.is_signed
+        self._signed, self._format = self.is_signed, self.float_format
         self.requires_input_scale = bool(self._declared("requires_input_scale", False))
 
     def forward(self, bias: Tensor, accumulator_scale: Tensor | None = None) -> QuantTensor:
@@ -44,7 +44,9 @@ class BiasQuantProxyFromInjector(QuantProxy):
         else:
             quantized = self.tensor_quant(bias, accumulator_scale)  # type: ignore[misc]
         value, scale, zero_point, bit_width = quantized
-        return QuantTensor(value, scale, zero_point, bit_width, self._signed, self.training)
+        return QuantTensor(
+            value, scale, zero_point, bit_width, self._signed, self.training, self._format
+        )
 
     def has_own_scale(self) -> bool:
         return not self.requires_input_scale

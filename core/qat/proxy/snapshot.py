@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.components.rounding import StochasticRoundSte
+
 from .fusion import is_watched
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -20,16 +22,23 @@ _HELD = ("_parameters", "_buffers", "_modules")
 def is_reproducible(quantizer: nn.Module) -> bool:
     """Whether equal inputs and an equal state give equal results, and nobody watches the calls.
 
-    Known of our own components, none of which draws random numbers; not of a user's, nor of
+    Known of our own components, which say where they draw random numbers; not of a user's, nor of
     modules compiled by TorchScript, whose state can not be seen from outside.
     """
-    return all(_is_ours(part) and not is_watched(part) for part in quantizer.modules())
+    return all(
+        _is_ours(part) and not is_watched(part) and not _is_random(part)
+        for part in quantizer.modules()
+    )
 
 
 def _is_ours(part: nn.Module) -> bool:
     kind = type(part)
     is_known = kind is nn.Identity or kind.__module__.partition(".")[0] == "qat"
     return is_known and "forward" not in vars(part)
+
+
+def _is_random(part: nn.Module) -> bool:
+    return isinstance(part, StochasticRoundSte) and part.is_random()
 
 
 class _TensorState:

@@ -8,7 +8,6 @@ from .presets import (
     LearnedFromBounds,
     LearnedFromMSE,
     LearnedFromPercentile,
-    PowerOfTwo,
     SignedInt8,
     UnsignedInt8,
 )
@@ -29,14 +28,6 @@ class Int8ActPerTensorFloatMSE(LearnedFromMSE, Int8ActPerTensorFloat):
 
 class Uint8ActPerTensorFloatMSE(LearnedFromMSE, Uint8ActPerTensorFloat):
     """8 bit unsigned, per tensor; scale learned from the first batches' least squared error on."""
-
-
-class Int8ActPerTensorFixedPoint(PowerOfTwo, Int8ActPerTensorFloat):
-    """8 bit signed, per tensor; scale a power of two, learned from the 99.999th percentile on."""
-
-
-class Uint8ActPerTensorFixedPoint(PowerOfTwo, Uint8ActPerTensorFloat):
-    """8 bit unsigned, per tensor; scale a power of two, learned from the 99.999th percentile on."""
 
 
 class Int8ActPerTensorFloatMinMaxInit(SignedInt8, LearnedFromBounds, ActResolver):
@@ -79,8 +70,6 @@ ACTIVATION: dict[str, type[ExtendedInjector]] = {
         Uint8ActPerTensorFloat,
         Int8ActPerTensorFloatMSE,
         Uint8ActPerTensorFloatMSE,
-        Int8ActPerTensorFixedPoint,
-        Uint8ActPerTensorFixedPoint,
         Int8ActPerTensorFloatMinMaxInit,
         Uint8ActPerTensorFloatMaxInit,
         SignedBinaryActPerTensorConst,

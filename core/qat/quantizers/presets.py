@@ -57,6 +57,14 @@ class LearnedFromMSE(ExtendedInjector):
     scaling_min_val: Any = SMALLEST_THRESHOLD
 
 
+class LearnedFromHQO(ExtendedInjector):
+    """Scale learned from the one that a half-quadratic search finds on."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    scaling_stats_op = StatsOp.HQO
+    scaling_min_val: Any = SMALLEST_THRESHOLD
+
+
 class LearnedFromPercentile(ExtendedInjector):
     """Scale learned from a high percentile of the first ``collect_stats_steps`` batches on."""
 

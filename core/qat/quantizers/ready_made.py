@@ -4,16 +4,56 @@ import difflib
 
 from qat.inject import ExtendedInjector
 
+from .accumulators import ACCUMULATOR
 from .activation import ACTIVATION
+from .batch import BATCH
 from .bias import BIAS
+from .binary_papers import BINARY_PAPERS
+from .binary_ternary import BINARY_TERNARY
+from .decoupled import DECOUPLED
+from .dynamic import DYNAMIC
+from .fixed_point import FIXED_POINT
+from .floats import FLOATS
+from .floats_fnuz import FLOATS_FNUZ
+from .floats_ocp import FLOATS_OCP
+from .groups import GROUPS
+from .low_bit_papers import LOW_BIT_PAPERS
+from .mx import MX
+from .none import NONE
+from .shifted import SHIFTED
 from .weight import WEIGHT
 
-_READY_MADE = {**WEIGHT, **ACTIVATION, **BIAS}
+#: Family by family, in the order of the documentation.
+_READY_MADE = {
+    **WEIGHT,
+    **ACTIVATION,
+    **BIAS,
+    **ACCUMULATOR,
+    **SHIFTED,
+    **FIXED_POINT,
+    **DECOUPLED,
+    **BATCH,
+    **DYNAMIC,
+    **GROUPS,
+    **BINARY_TERNARY,
+    **BINARY_PAPERS,
+    **LOW_BIT_PAPERS,
+    **FLOATS,
+    **FLOATS_OCP,
+    **FLOATS_FNUZ,
+    **MX,
+    **NONE,
+}
 
 
 def ready_made_names() -> list[str]:
     """Names of all ready-made quantizers, in alphabetical order."""
     return sorted(_READY_MADE)
+
+
+def ready_made_quantizers() -> list[type[ExtendedInjector]]:
+    """All ready-made quantizers, family by family."""
+    return list(_READY_MADE.values())
 
 
 def ready_made(name: str) -> type[ExtendedInjector]:

@@ -4,7 +4,14 @@ from qat.components.clamp import TensorClampSte
 from qat.components.quant import ClampedBinaryQuant
 from qat.inject import ExtendedInjector
 
-from .presets import ConstantScale, LearnedFromMSE, MaxStats, NarrowInt8, PerChannel, PowerOfTwo
+from .presets import (
+    ConstantScale,
+    LearnedFromHQO,
+    LearnedFromMSE,
+    MaxStats,
+    NarrowInt8,
+    PerChannel,
+)
 from .roles import WeightResolver
 
 
@@ -24,8 +31,12 @@ class Int8WeightPerChannelFloatMSE(LearnedFromMSE, Int8WeightPerChannelFloat):
     """8 bit signed narrow, per output channel; scale learned from the least squared error on."""
 
 
-class Int8WeightPerTensorFixedPoint(PowerOfTwo, Int8WeightPerTensorFloat):
-    """8 bit signed narrow, per tensor; scale a power of two from ``max|w| / 128`` on, per call."""
+class Int8WeightPerTensorFloatHQO(LearnedFromHQO, Int8WeightPerTensorFloat):
+    """8 bit signed narrow, per tensor; scale learned from a half-quadratic search on."""
+
+
+class Int8WeightPerChannelFloatHQO(LearnedFromHQO, Int8WeightPerChannelFloat):
+    """8 bit signed narrow, per output channel; scale learned from a half-quadratic search on."""
 
 
 class _ConstantWeight(ConstantScale, WeightResolver):
@@ -57,7 +68,8 @@ WEIGHT: dict[str, type[ExtendedInjector]] = {
         Int8WeightPerChannelFloat,
         Int8WeightPerTensorFloatMSE,
         Int8WeightPerChannelFloatMSE,
-        Int8WeightPerTensorFixedPoint,
+        Int8WeightPerTensorFloatHQO,
+        Int8WeightPerChannelFloatHQO,
         SignedBinaryWeightPerTensorConst,
         SignedTernaryWeightPerTensorConst,
     )

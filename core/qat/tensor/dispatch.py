@@ -23,13 +23,19 @@ class Quantized:
     bit_width: Any
     signed: Any
     training: Any
+    format: Any
     missing: Any
     set: Any
 
 
-def has_grid(x: Any) -> bool:
+def is_quantized(x: Any) -> bool:
     """Whether ``x`` is quantized and has all the metadata that a grid takes."""
     return isinstance(x, Quantized) and not x.missing
+
+
+def has_grid(x: Any) -> bool:
+    """Whether ``x`` is quantized to integers, which can be counted; minifloats can not."""
+    return is_quantized(x) and x.format is None
 
 
 def plain(x: Any) -> Any:
@@ -64,12 +70,13 @@ def write_back(target: Quantized, result: Quantized) -> Quantized:
     """Make ``target`` hold ``result``, as in place; views of its old storage stay as they were."""
     target.value, target.scale, target.zero_point = result.value, result.scale, result.zero_point
     target.bit_width, target.signed = result.bit_width, result.signed
+    target.format = result.format
     return target
 
 
 def forget_grid(x: Quantized) -> None:
     """Drop the metadata of ``x``, whose value no longer lies on the grid."""
-    x.scale = x.zero_point = x.bit_width = x.signed = None
+    x.scale = x.zero_point = x.bit_width = x.signed = x.format = None
 
 
 def _writes(func: Callable[..., Any], kwargs: dict[str, Any]) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qat.formats import FloatFormat
+
 
 def as_metadata(name: str, x: Any, value: Tensor) -> Any:
     """A scale, zero point or bit width as a tensor that broadcasts to ``value``, or None."""
@@ -47,6 +49,15 @@ def as_flag(name: str, x: Any) -> bool | None:
     if isinstance(x, Tensor) and x.numel() == 1:
         return bool(x)
     raise TypeError(f"{name} must be True, False, None or a tensor holding one bool, not {x!r}.")
+
+
+def as_format(x: Any) -> FloatFormat | None:
+    """``format`` as it is, if it is one."""
+    if x is None or isinstance(x, FloatFormat):
+        return x
+    raise TypeError(
+        f"format must be a qat.formats.FloatFormat, or None for an integer grid, not {x!r}."
+    )
 
 
 def flag_tensor(flag: bool | None, value: Tensor) -> Tensor | None:

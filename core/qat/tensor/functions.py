@@ -1,7 +1,8 @@
 """Functions that put zeros among the values or in their place: ReLU, padding, dropout.
 
 Zero is ``q = zero_point``. It is on every grid but the binary one, which becomes ternary (two bits,
-signed); a grid whose zero point lies outside its range is widened until it holds it.
+signed); a grid whose zero point lies outside its range is widened until it holds it. Minifloats
+have their zero.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dispatch import HANDLERS, has_grid, write_back
+from .dispatch import HANDLERS, is_quantized, write_back
 from .grid import bounds, fit, wide
 from .moving import varies
 
 
 def with_zero(x: Any) -> Any:
     """``x`` on the narrowest grid of its scale that also holds 0.0."""
+    if x.format is not None:
+        return x
     low, high = bounds(x.bit_width, x.signed)
     zero_point = wide(x.zero_point)
     needed, shift = fit(torch.minimum(low, zero_point), torch.maximum(high, zero_point), x.signed)
@@ -34,7 +37,7 @@ def with_zero(x: Any) -> Any:
 
 def relu(input: Any, inplace: bool = False) -> Any:
     """``max(q, zero_point)``."""
-    if not has_grid(input):
+    if not is_quantized(input):
         return None
     result = with_zero(input).set(value=F.relu(input.value))
     return write_back(input, result) if inplace else result
@@ -47,7 +50,7 @@ def relu_(input: Any) -> Any:
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
     """Padding with zeros, or with what is there (reflect, replicate, circular)."""
-    if not has_grid(input):
+    if not is_quantized(input):
         return None
     ndim = input.value.dim()
     padded_dims = [ndim - 1 - i // 2 for i, amount in enumerate(pad) if amount != 0]
@@ -74,7 +77,7 @@ def dropout(
     inplace: bool = False,
 ) -> Any:
     """Zeros, and ``scale / (1 - p)`` for what stays; where nothing is dropped, the input."""
-    if not has_grid(input) or not 0 <= p < 1:
+    if not is_quantized(input) or not 0 <= p < 1:
         return None
     if not training or p == 0:
         return input

@@ -1,11 +1,11 @@
-"""The integer grid of a quantized tensor: its bounds, its width, its tolerance.
+"""The grid of a quantized tensor: its bounds, its width, its tolerance.
 
 A grid is the set of reals ``(q - zero_point) * scale`` for the integers ``q`` from ``qmin`` to
 ``qmax``. Signed grids of one bit are binary, ``q`` is -1 or +1; every other one is the usual two's
 complement or unsigned range. Operations on grids are interval arithmetic: compute the range of the
 resulting integers, then ask ``fit`` for the format that holds it. Everything here is computed with
-tensors and, but for ``is_on_grid`` and ``same``, without looking at their entries, so that it can
-be traced.
+tensors and, but for ``is_on_grid``, ``is_on_float_grid`` and ``same``, without looking at their
+entries, so that it can be traced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qat.ops import ceil_ste
+from qat.formats import FloatFormat
+from qat.ops import ceil_ste, float_step
 
 
 def wide(x: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ def is_on_grid(
 
     Reads the entries, so it waits for the device and cannot be traced.
     """
-    if not bool(((scale > 0) & scale.isfinite()).all() & (bit_width >= 1).all()):
+    if not bool(((scale != 0) & scale.isfinite()).all() & (bit_width >= 1).all()):
         return False
     low, high = bounds(bit_width, signed)
     exact = integers(value, scale, zero_point)
@@ -100,6 +101,31 @@ def is_on_grid(
         # the middle of a binary grid is a hole
         inside = inside & ((bit_width > 1) | ((exact.abs() - 1).abs() <= slack))
     return bool((near & inside).all())
+
+
+def is_on_float_grid(value: Tensor, scale: Tensor, float_format: FloatFormat) -> bool:
+    """Whether every value is a number of ``float_format`` times its scale.
+
+    To the precision of its type, two units in the last place, and never less than a thousandth of a
+    step. Infinity and NaN are on the grid where the format has them. Reads the entries, so it waits
+    for the device and cannot be traced.
+    """
+    if not bool(((scale > 0) & scale.isfinite()).all()):
+        return False
+    v = wide(value) / wide(scale)
+    near = torch.clamp(v, 2 * float_format.min_value, 2 * float_format.max_value).nan_to_num()
+    step = float_step(near, float_format.mantissa_bits, float_format.min_exponent)
+    kind = torch.finfo(value.dtype)
+    slack = kind.eps * (2 * near.abs() + kind.smallest_normal / wide(scale))
+    slack = torch.maximum(slack, 1e-3 * step)
+    on_grid = ((near / step).round() * step - near).abs() <= slack
+    within = (v >= float_format.min_value - slack) & (v <= float_format.max_value + slack)
+    on_grid = on_grid & within
+    if float_format.special.infinity:
+        on_grid = on_grid | v.isinf()
+    if float_format.special.nan:
+        on_grid = on_grid | v.isnan()
+    return bool(on_grid.all())
 
 
 def same(a: Tensor, b: Tensor) -> bool:

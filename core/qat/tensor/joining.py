@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import HANDLERS, has_grid, plain
+from .dispatch import HANDLERS, is_quantized, plain
 from .grid import distances, fit, same, training_of, zero_point_like
 from .moving import varies_along
 
@@ -17,11 +17,13 @@ def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     """Join quantized tensors of one scale, or of scales with an entry for each slice of ``dim``.
 
     Zero points and signs may differ: the integers are then counted anew from the zero points, in a
-    format that holds all.
+    format that holds all. Minifloats need one format.
     """
     dim = kwargs.pop("axis", dim)
     tensors = list(tensors)
-    if kwargs or not tensors or not all(has_grid(x) for x in tensors):
+    if kwargs or not tensors or not all(is_quantized(x) for x in tensors):
+        return None
+    if any(x.format != tensors[0].format for x in tensors):
         return None
     value = torch.cat(plain(tensors), dim)
     dim = dim % value.dim()
@@ -30,6 +32,8 @@ def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     if scale is None:
         return None
     result = {"value": value, "scale": scale, "training": training_of(tensors)}
+    if first.format is not None:  # which says all of zero point, width and sign
+        return first.set(**result)
     zero_point = _join([x.zero_point for x in tensors], tensors, dim)
     if zero_point is None or any(x.signed != first.signed for x in tensors):
         return first.set(**result, **_recount(tensors))
@@ -42,7 +46,7 @@ def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
 
 def stack(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     """Join along a new dimension, under the conditions of ``cat``."""
-    if kwargs or not all(has_grid(x) for x in tensors):
+    if kwargs or not all(is_quantized(x) for x in tensors):
         return None
     return cat([x.unsqueeze(dim) for x in tensors], dim)
 

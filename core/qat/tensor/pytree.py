@@ -4,19 +4,22 @@ return it."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any
 
 from torch.utils._pytree import GetAttrKey, register_pytree_node
 
+from qat.formats import FloatFormat, SpecialValues
+
 from .quant_tensor import QuantTensor
 
 LEAVES = ("value", "scale", "zero_point", "bit_width")
-Context = tuple[Any, Any]
+Context = tuple[Any, Any, Any]
 
 
 def flatten(x: QuantTensor) -> tuple[list[Any], Context]:
-    """The four tensors, and the two flags that a graph is specialized on."""
-    return [x.value, x.scale, x.zero_point, x.bit_width], (x.signed, x.training)
+    """The four tensors, and what a graph is specialized on: two flags and the format."""
+    return [x.value, x.scale, x.zero_point, x.bit_width], (x.signed, x.training, x.format)
 
 
 def flatten_with_keys(x: QuantTensor) -> tuple[list[tuple[Any, Any]], Context]:
@@ -29,8 +32,28 @@ def unflatten(leaves: Iterable[Any], context: Context) -> QuantTensor:
     """The inverse; leaves may be anything, as trees of shapes or names are built with it too."""
     x = QuantTensor.__new__(QuantTensor)
     x.value, x.scale, x.zero_point, x.bit_width = leaves
-    x.signed, x.training = context
+    x.signed, x.training, x.format = context
     return x
+
+
+def to_dumpable(context: Context) -> list[Any]:
+    """The context as lists of numbers, for exported programs on disk."""
+    signed, training, format = context
+    return [signed, training, None if format is None else astuple(format)]
+
+
+def from_dumpable(dumped: list[Any]) -> Context:
+    """The inverse of ``to_dumpable``, read back as nested lists."""
+    signed, training, numbers = dumped
+    if numbers is None:
+        return signed, training, None
+    exponent_bits, mantissa_bits, bias, special, has_sign = numbers
+    special_values = SpecialValues(*special)
+    return (
+        signed,
+        training,
+        FloatFormat(exponent_bits, mantissa_bits, bias, special_values, has_sign),
+    )
 
 
 register_pytree_node(
@@ -38,7 +61,7 @@ register_pytree_node(
     flatten,
     unflatten,
     serialized_type_name="qat.QuantTensor",
-    to_dumpable_context=list,
-    from_dumpable_context=tuple,
+    to_dumpable_context=to_dumpable,
+    from_dumpable_context=from_dumpable,
     flatten_with_keys_fn=flatten_with_keys,
 )

@@ -1,4 +1,4 @@
-"""``QuantTensor``: a tensor of reals that knows the integer grid it lies on."""
+"""``QuantTensor``: a tensor of reals that knows the grid it lies on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qat.formats import FloatFormat
+
 from .dispatch import apply, plain
-from .fields import as_flag, as_metadata, flag_tensor, integer_dtype
-from .grid import bounds, integers, is_on_grid
+from .fields import as_flag, as_format, as_metadata, flag_tensor, integer_dtype
+from .grid import bounds, integers, is_on_float_grid, is_on_grid
 from .operators import Operators
 
 # the class has methods of these names, which hide the types inside its body
@@ -20,11 +22,14 @@ Int = builtins.int
 Float = builtins.float
 
 AFFINE_FIELDS = ("scale", "zero_point", "bit_width", "signed")
-FIELDS = ("value", *AFFINE_FIELDS, "training")
+FIELDS = ("value", *AFFINE_FIELDS, "training", "format")
 
 
 class QuantTensor(Operators):
     """A tensor with its integer grid: ``value = (q - zero_point) * scale``, ``qmin <= q <= qmax``.
+
+    Or with a grid of minifloats, ``value = f * scale`` with ``f`` a number of ``format``: it goes
+    through whatever moves, selects or joins elements, while sums and products of it are plain.
 
     It is passed where a tensor would be. Functions of torch that keep values on a grid (they move
     elements, or add or multiply integers) give another ``QuantTensor``; every other one gives the
@@ -33,7 +38,8 @@ class QuantTensor(Operators):
 
     Args:
         value: floating point, any shape: the dequantized reals.
-        scale: float, > 0, broadcastable to ``value``: real width of one step.
+        scale: float, > 0, broadcastable to ``value``: real width of one step; negative where the
+            quantizer keeps its sign, which mirrors the grid.
         zero_point: integer-valued float, broadcastable to ``value``: the integer that 0.0 maps to.
         bit_width: float, >= 1, broadcastable to ``value``: a signed grid goes from ``-2**(b-1)`` to
             ``2**(b-1) - 1``, an unsigned one from 0 to ``2**b - 1``, and a signed one of one bit is
@@ -41,6 +47,8 @@ class QuantTensor(Operators):
         signed: whether the integers have a sign; a bool, or a tensor holding one, which is read at
             once (code that is compiled gives a bool).
         training: whether the quantizer was training; as ``signed``.
+        format: the minifloat format that ``value / scale`` is of; None for integers. The zero point
+            is then 0 and ``bit_width`` that of the format.
 
         Each but ``value`` may be None, which says that it is not known. Plain numbers become
         0-dimensional tensors of the dtype and device of ``value`` (float32, where a half type
@@ -61,6 +69,7 @@ class QuantTensor(Operators):
         bit_width: Tensor | Float | None = None,
         signed: Tensor | bool | None = None,
         training: Tensor | bool | None = None,
+        format: FloatFormat | None = None,
     ) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"value must be a torch.Tensor, not {type(value).__name__}.")
@@ -70,15 +79,20 @@ class QuantTensor(Operators):
         self.bit_width = as_metadata("bit_width", bit_width, value)
         self.signed = as_flag("signed", signed)
         self.training = as_flag("training", training)
+        self.format = as_format(format)
 
     @classmethod
     def of_quantizer(
-        cls, made: tuple[Any, ...], signed: bool | None, training: bool
+        cls,
+        made: tuple[Any, ...],
+        signed: bool | None,
+        training: bool,
+        format: FloatFormat | None = None,
     ) -> QuantTensor:
         """``(value, scale, zero_point, bit_width)`` of one of our quantizers: taken unchecked."""
         tensor = cls.__new__(cls)
         tensor.value, tensor.scale, tensor.zero_point, tensor.bit_width = made
-        tensor.signed, tensor.training = signed, training
+        tensor.signed, tensor.training, tensor.format = signed, training, format
         return tensor
 
     # the grid
@@ -106,6 +120,8 @@ class QuantTensor(Operators):
         """
         if self.missing or not self.value.dtype.is_floating_point:
             return False
+        if self.format is not None:
+            return is_on_float_grid(self.value, self.scale, self.format)
         return is_on_grid(self.value, self.scale, self.zero_point, self.bit_width, self.signed)
 
     def int(self) -> Tensor:
@@ -116,9 +132,15 @@ class QuantTensor(Operators):
             graph is compiled or exported, where neither widths nor values are known: int32, and
             nothing but missing metadata is refused.
         Raises:
-            ValueError: metadata is missing, or the values are not on the grid.
+            ValueError: metadata is missing, the values are not on the grid, or it is one of
+                minifloats.
         Gradient: none.
         """
+        if self.format is not None:
+            raise ValueError(
+                f"the values are minifloats of the format {self.format.name} times the scale, not "
+                f"integers: use .value / .scale for the minifloats, or .value."
+            )
         if self.missing:
             raise ValueError(
                 f"the integers of a QuantTensor are undefined without {', '.join(self.missing)}: "
@@ -155,14 +177,16 @@ class QuantTensor(Operators):
             "bit_width": self.bit_width,
             "signed": self.signed,
             "training": self.training,
+            "format": self.format,
         }
         return QuantTensor(**{**current, **fields})
 
     def __repr__(self) -> str:
+        float_format = "" if self.format is None else f", format={self.format!r}"
         return (
             f"QuantTensor(value={self.value!r}, scale={self.scale!r}, "
             f"zero_point={self.zero_point!r}, bit_width={self.bit_width!r}, "
-            f"signed_t={self.signed_t!r}, training_t={self.training_t!r})"
+            f"signed_t={self.signed_t!r}, training_t={self.training_t!r}{float_format})"
         )
 
     # what a tensor says of itself

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from qat.components import ScalarClampMinSte, TensorClamp, TensorClampSte
+from qat.components import (
+    ClampMin,
+    InplaceTensorClampSte,
+    ScalarClamp,
+    ScalarClampMinSte,
+    ScalarClampSte,
+    TensorClamp,
+    TensorClampSte,
+)
 
 INPUT = torch.tensor([-3.0, -1.0, 0.5, 2.0, 2.5])
 LOW, HIGH = torch.tensor(-1.0), torch.tensor(2.0)
@@ -49,3 +57,34 @@ def test_clamp_from_below_keeps_dtype_and_gradient(built, dtype, gradient):
     assert module(x).tolist() == [0.5, 0.5, 3.0]
     assert module(x).dtype == dtype
     assert gradient(module, x).tolist() == [1.0, 1.0, 1.0]
+
+
+NUMBERS = [
+    (lambda: ScalarClamp(-1.0, 2.0), [-1.0, -1.0, 0.5, 2.0, 2.0], [0.0, 1.0, 1.0, 1.0, 0.0]),
+    (lambda: ScalarClampSte(-1.0, 2.0), [-1.0, -1.0, 0.5, 2.0, 2.0], [1.0] * 5),
+    (lambda: ClampMin(-1.0), [-1.0, -1.0, 0.5, 2.0, 2.5], [0.0, 1.0, 1.0, 1.0, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("make", "values", "gradients"), NUMBERS)
+def test_clamp_by_numbers(make, values, gradients, built, dtype, gradient):
+    module = built(make())
+    assert module(INPUT.to(dtype)).tolist() == values
+    assert gradient(module, INPUT.to(dtype)).tolist() == gradients
+
+
+def test_clamp_in_place_overwrites_its_input(built):
+    x = INPUT.clone()
+    assert built(InplaceTensorClampSte())(x, LOW, HIGH).tolist() == x.tolist()
+    assert x.tolist() == [-1.0, -1.0, 0.5, 2.0, 2.0]
+
+
+def test_clamp_in_place_refuses_a_parameter():
+    with pytest.raises(RuntimeError, match="would change a parameter"):
+        InplaceTensorClampSte()(INPUT.clone().requires_grad_(), LOW, HIGH)
+
+
+@pytest.mark.parametrize("kind", [ScalarClamp, ScalarClampSte])
+def test_numbers_in_the_wrong_order_are_refused(kind):
+    with pytest.raises(ValueError, match="min_val is 2.0, above max_val, 1.0; exchange them"):
+        kind(2.0, 1.0)

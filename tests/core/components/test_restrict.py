@@ -6,16 +6,26 @@ import torch
 from qat.components import (
     CeilSte,
     FloatRestrictValue,
+    IntRestrictValue,
     LogFloatRestrictValue,
     ParameterScaling,
     PowerOfTwoRestrictValue,
+    SignedFloatRestrictValue,
 )
 
 SCALES = torch.tensor([0.2, 0.25, 1.0, 3.0, 48.0])
-RESTRICTIONS = [FloatRestrictValue, LogFloatRestrictValue, PowerOfTwoRestrictValue]
+RESTRICTIONS = [
+    FloatRestrictValue,
+    SignedFloatRestrictValue,
+    LogFloatRestrictValue,
+    IntRestrictValue,
+    PowerOfTwoRestrictValue,
+]
 
 
-@pytest.mark.parametrize("kind", [FloatRestrictValue, LogFloatRestrictValue])
+@pytest.mark.parametrize(
+    "kind", [FloatRestrictValue, SignedFloatRestrictValue, LogFloatRestrictValue]
+)
 def test_float_restrictions_bring_back_what_was_stored(kind, built):
     restrict = kind()
     stored = built(restrict.preprocess())(SCALES)
@@ -38,6 +48,13 @@ def test_power_of_two_with_ceil_never_makes_a_scale_smaller(built):
     assert bool((torch.frexp(restricted)[0] == 0.5).all())  # a power of two has mantissa 0.5
 
 
+def test_whole_number_is_the_nearest_or_as_the_rounding_says(built, gradient):
+    x = torch.tensor([0.2, 1.5, 2.5, -3.7])
+    assert built(IntRestrictValue())(x).tolist() == [0.0, 2.0, 2.0, -4.0]
+    assert built(IntRestrictValue(CeilSte()))(x).tolist() == [1.0, 2.0, 3.0, -3.0]
+    assert gradient(built(IntRestrictValue()), x).tolist() == [1.0] * 4
+
+
 def test_power_of_two_gradient_is_straight_through_the_rounding(built, gradient):
     restrict = built(PowerOfTwoRestrictValue())
     grad = gradient(restrict, torch.tensor([0.4, 1.7]))
@@ -54,5 +71,6 @@ def test_zero_is_stored_as_a_finite_number(kind, built, dtype):
 
 @pytest.mark.parametrize("kind", RESTRICTIONS)
 def test_learned_scale_starts_where_it_is_told(kind, built):
-    scaling = built(ParameterScaling(0.25, restrict_scaling_impl=kind()))
-    assert scaling(torch.zeros(1)).item() == 0.25
+    start = 4.0 if kind is IntRestrictValue else 0.25
+    scaling = built(ParameterScaling(start, restrict_scaling_impl=kind()))
+    assert scaling(torch.zeros(1)).item() == start

@@ -6,15 +6,19 @@ import pytest
 import torch
 
 from qat.components import (
-    MSE,
     AbsAve,
     AbsMax,
     AbsMaxAve,
     AbsMaxL2,
     AbsPercentile,
+    L1Norm,
+    L2Norm,
+    MeanLearnedSigmaStd,
+    MeanSigmaStd,
     OverBatchOverTensorView,
     OverOutputChannelView,
     OverTensorView,
+    SignedAbsMax,
 )
 
 ROWS = torch.tensor([[1.0, -4.0, 2.0], [0.5, 0.25, -0.75]])
@@ -33,6 +37,18 @@ ROWS = torch.tensor([[1.0, -4.0, 2.0], [0.5, 0.25, -0.75]])
         (AbsPercentile(50.0, 1), ROWS, [2.0, 0.5]),  # rank floor(1.5 + 0.5) of 3: second smallest
         (AbsPercentile(100.0), ROWS.reshape(-1), 4.0),
         (AbsPercentile(0.001), ROWS.reshape(-1), 0.25),  # the rank is at least 1
+        (SignedAbsMax(), ROWS.reshape(-1), 4.0),
+        (SignedAbsMax(1), ROWS, [4.0, 0.75]),
+        (SignedAbsMax(1), -ROWS, [-4.0, -0.75]),
+        (L1Norm(), ROWS.reshape(-1), 8.5),
+        (L1Norm(1), ROWS, [7.0, 1.5]),
+        (L2Norm(), ROWS.reshape(-1), math.sqrt(21.875)),
+        (L2Norm(1), ROWS, [math.sqrt(21.0), math.sqrt(0.875)]),
+        # magnitudes 1, 4, 2: mean 7/3, variance 14/6; 0.5, 0.25, 0.75: mean 0.5, variance 1/16
+        (MeanSigmaStd(3.0, 1), ROWS, [7 / 3 + 3 * math.sqrt(7 / 3), 0.5 + 3 * 0.25]),
+        (MeanLearnedSigmaStd(2.0, (2, 1), 1), ROWS, [7 / 3 + 2 * math.sqrt(7 / 3), 1.0]),
+        (MeanSigmaStd(3.0), torch.tensor([1.0, -3.0]), 2.0 + 3 * math.sqrt(2.0)),
+        (MeanSigmaStd(3.0, std_dev_epsilon=4.0), torch.tensor([5.0]), 5.0 + 3 * 2.0),
     ],
     ids=lambda item: type(item).__name__,
 )
@@ -48,9 +64,28 @@ def test_percentile_outside_its_range_is_refused(q):
         AbsPercentile(q)
 
 
-@pytest.mark.parametrize("stats", [AbsMax(), AbsAve(), MSE(4, True, True)])
+@pytest.mark.parametrize("stats", [AbsMax(), AbsAve(), SignedAbsMax(), L1Norm(), L2Norm()])
 def test_statistic_of_zeros_is_zero(stats, built):
     assert built(stats)(torch.zeros(5)).item() == 0.0
+
+
+def test_norms_have_a_finite_gradient_at_zero(built, gradient):
+    assert gradient(built(L2Norm()), torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_learned_sigma_gets_the_deviation_as_its_gradient(built):
+    stats = built(MeanLearnedSigmaStd(3.0, (), std_dev_epsilon=0.0))
+    stats(torch.tensor([1.0, -5.0])).backward()
+    assert stats.value.grad.item() == pytest.approx(math.sqrt(8.0))
+
+
+def test_deviation_is_differentiable_where_all_is_equal(built, gradient):
+    grad = gradient(built(MeanSigmaStd(3.0)), torch.full((4,), 2.0))
+    assert torch.allclose(grad, torch.full((4,), 0.25))
+
+
+def test_sign_of_the_largest_magnitude_gets_its_gradient(built, gradient):
+    assert gradient(built(SignedAbsMax()), torch.tensor([1.0, -3.0, 2.0])).tolist() == [0, -1, 0]
 
 
 def test_maximum_hands_its_gradient_to_the_largest(built, gradient):
@@ -101,38 +136,6 @@ def test_statistic_compiles_as_one_graph(stats):
         x = x if stats.stats_reduce_dim == 1 else x.reshape(-1)
         assert torch.equal(compiled(x), stats(x))
     torch._dynamo.reset()
-
-
-def error_of(x, threshold, levels, lowest):
-    scale = threshold / levels
-    on_grid = torch.clamp(torch.round(x / scale), lowest, levels) * scale
-    return float(((x - on_grid) ** 2).sum())
-
-
-def test_mse_is_the_best_of_its_hundred_thresholds(built):
-    x = torch.randn(40, dtype=torch.float64)
-    largest = float(x.abs().max())
-    candidates = [largest * i / 100 for i in range(1, 101)]
-    best = min(error_of(x, threshold, 7, -7) for threshold in candidates)
-    threshold = built(MSE(4, signed=True, narrow_range=True))(x).item()
-    assert error_of(x, threshold, 7, -7) == pytest.approx(best, rel=1e-9)
-
-
-def test_mse_per_row_treats_each_row_for_itself(built):
-    rows = torch.randn(3, 30)
-    stats = built(MSE(3, signed=True, narrow_range=False, stats_reduce_dim=1))
-    single = built(MSE(3, signed=True, narrow_range=False))
-    torch.testing.assert_close(stats(rows), torch.stack([single(row) for row in rows]))
-
-
-def test_mse_takes_no_gradient():
-    x = torch.randn(10, requires_grad=True)
-    assert not MSE(4, True, True)(x).requires_grad
-
-
-def test_mse_checks_its_bit_width():
-    with pytest.raises(ValueError, match="bit_width is 0; it must be a whole number from 1 to 32"):
-        MSE(0, True, True)
 
 
 def test_views_are_flat_per_sample_and_per_channel(built):

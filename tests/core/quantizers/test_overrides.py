@@ -6,6 +6,7 @@ from torch import nn
 
 from qat.components import (
     AbsMaxAve,
+    AffineStatsScaling,
     ConstScaling,
     OverOutputChannelView,
     ParameterFromRuntimeStatsScaling,
@@ -67,6 +68,8 @@ def test_choice_is_the_enum_or_its_name_in_any_case(name):
         ("parameter", ParameterScaling),
         ("parameter_from_stats", ParameterFromStatsFromParameterScaling),
         ("stats", StatsFromParameterScaling),
+        ("affine_stats", AffineStatsScaling),
+        ("dynamic", StatsFromParameterScaling),
     ],
 )
 def test_scaling_of_a_weight_is_chosen_by_name(name, kind):
@@ -175,12 +178,12 @@ def test_arithmetic_is_chosen_by_name(kind):
 @pytest.mark.parametrize(
     ("field", "choices"),
     [
-        ("scaling_impl_type", "'const', 'parameter', 'parameter_from_stats', 'stats'"),
-        ("restrict_scaling_type", "'fp', 'log_fp', 'power_of_two'"),
-        ("scaling_stats_op", "'max', 'ave', 'max_ave', 'max_l2', 'percentile', 'mse'"),
+        ("scaling_impl_type", "'const', 'he', 'parameter', 'parameter_from_stats', 'stats'"),
+        ("restrict_scaling_type", "'fp', 'signed_fp', 'log_fp', 'int', 'power_of_two'"),
+        ("scaling_stats_op", "'max', 'ave', 'max_ave', 'max_l2', 'percentile'"),
         ("float_to_int_impl_type", "'round', 'ceil', 'floor', 'round_to_zero', 'dpu'"),
         ("quant_type", "'int', 'binary', 'ternary'"),
-        ("bit_width_impl_type", "'const'"),
+        ("bit_width_impl_type", "'const', 'stateful_const', 'parameter'"),
     ],
 )
 @pytest.mark.parametrize("wrong", ["constt", 3, None])

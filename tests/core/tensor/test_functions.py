@@ -37,6 +37,15 @@ KEEPING = {
     "avg_pool2d_padded": lambda x: F.avg_pool2d(x, 3, 1, 1),
     "avg_pool2d_divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
     "avg_pool2d_module": nn.AvgPool2d(2),
+    "avg_pool1d": lambda x: F.avg_pool1d(x[:, :, 0], 2, 1),
+    "adaptive_avg_pool": nn.AdaptiveAvgPool2d(1),
+    "adaptive_avg_pool_overlapping": lambda x: F.adaptive_avg_pool2d(x, (3, None)),
+    "adaptive_avg_pool_repeating": lambda x: F.adaptive_avg_pool2d(x[..., :1], (4, 3)),
+    "adaptive_avg_pool1d": lambda x: F.adaptive_avg_pool1d(x[:, :, 0], 2),
+    "adaptive_avg_pool3d": lambda x: F.adaptive_avg_pool3d(x[:, :1], 1),
+    "adaptive_max_pool1d": lambda x: F.adaptive_max_pool1d(x[:, :, 0], 3),
+    "adaptive_max_pool2d": lambda x: F.adaptive_max_pool2d(x, 3),
+    "adaptive_max_pool3d": lambda x: F.adaptive_max_pool3d(x[:, :1], (1, 2, 3)),
     "cat": lambda x: torch.cat([x, x], 1),
     "cat_batch": lambda x: torch.cat((x, x[:1])),
     "cat_last": lambda x: torch.cat([x, x], dim=-1),
@@ -53,7 +62,7 @@ PLAIN = {
     "clamp": lambda x: x.clamp(0, 1),
     "pad_one": lambda x: F.pad(x, (1, 1), value=1.0),
     "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
-    "adaptive_avg_pool": nn.AdaptiveAvgPool2d(1),
+    "adaptive_avg_pool_uneven": nn.AdaptiveAvgPool2d(5),
     "avg_pool2d_uneven": lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False),
     "avg_pool2d_ceil": lambda x: F.avg_pool2d(x, 3, 2, ceil_mode=True),
     "conv": lambda x: F.conv2d(x, torch.ones(2, 4, 1, 1, dtype=x.dtype)),
@@ -185,6 +194,29 @@ def test_max_pool_gives_plain_indices_when_asked(grid):
     assert pooled.is_valid
     assert torch.equal(pooled.value, expected[0])
     assert torch.equal(indices, expected[1])
+
+
+def test_average_pools_sum_the_integers_of_their_windows():
+    # torch has no avg_pool3d of half types on a CPU
+    x = QuantTensor(torch.arange(16.0).reshape(1, 2, 2, 2, 2) * 0.5, 0.5, 0.0, 4.0, False)
+    for pooled in (F.avg_pool3d(x, 2), F.adaptive_avg_pool3d(x, 1), F.avg_pool3d(x, (2, 2, 2))):
+        assert pooled.int().flatten().tolist() == [28, 92]  # 0 + ... + 7, 8 + ... + 15
+        assert pooled.scale == 0.5 / 8 and pooled.bit_width == 7
+
+
+@pytest.mark.parametrize(
+    "length, out, window",
+    [(7, 1, 7), (6, 3, 2), (1, 7, 1), (4, 3, 2), (5, 5, 1), (5, 3, 0), (5, 4, 2), (2, 5, 0)],
+)
+def test_adaptive_windows_of_one_length_keep_the_grid(length, out, window):
+    # window i goes from floor(i * length / out) to ceil((i + 1) * length / out)
+    x = QuantTensor(torch.ones(1, 1, length) * 0.5, 0.5, 0.0, 8.0, True)
+
+    pooled = F.adaptive_avg_pool1d(x, out)
+
+    assert isinstance(pooled, QuantTensor) == (window > 0)
+    if window > 0:
+        assert pooled.int().tolist() == [[[window] * out]]
 
 
 def test_an_average_is_the_sum_of_integers_on_a_finer_grid():

@@ -113,7 +113,7 @@ def test_training_is_no_part_of_the_grid(x):
         {"value": torch.tensor([float("inf")])},
         {"value": torch.tensor([1])},
         {"scale": 0.0},
-        {"scale": -0.5},
+        {"scale": -0.3},
         {"scale": float("nan")},
         {"zero_point": 0.5},
         {"bit_width": 0.0},

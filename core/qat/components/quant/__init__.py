@@ -2,7 +2,21 @@
 
 from .binary import BinaryQuant as BinaryQuant
 from .binary import ClampedBinaryQuant as ClampedBinaryQuant
+from .clamp import (
+    PrescaledRestrictIntQuantWithInputBitWidth as PrescaledRestrictIntQuantWithInputBitWidth,
+)
+from .decoupled import DecoupledIntQuant as DecoupledIntQuant
+from .decoupled import DecoupledRescalingIntQuant as DecoupledRescalingIntQuant
+from .decoupled import DecoupledRescalingIntQuantWithInput as DecoupledRescalingIntQuantWithInput
+from .dorefa import DoReFaQuant as DoReFaQuant
+from .estimated import EstimatedBinaryQuant as EstimatedBinaryQuant
+from .float import FloatQuant as FloatQuant
+from .groupwise import GroupwiseQuant as GroupwiseQuant
 from .int import IntQuant as IntQuant
 from .int import PrescaledRestrictIntQuant as PrescaledRestrictIntQuant
 from .int import RescalingIntQuant as RescalingIntQuant
+from .pact import PACTQuant as PACTQuant
+from .real_zero_point import RealZeroPointIntQuant as RealZeroPointIntQuant
 from .ternary import TernaryQuant as TernaryQuant
+from .trunc import TruncIntQuant as TruncIntQuant
+from .two_sided_ternary import TwoSidedTernaryQuant as TwoSidedTernaryQuant

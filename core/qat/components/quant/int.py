@@ -19,12 +19,13 @@ from qat.components.zero_point import ZeroZeroPoint
 from qat.ops import (
     activated,
     eager_implementation,
-    floor_scale,
     int_fake_quantize,
     max_int,
     maximum_int_fake_quantize,
     min_int,
+    nonzero_scale,
     scale_from_threshold,
+    signed_scale_from_threshold,
     threshold_int_fake_quantize,
 )
 
@@ -131,13 +132,14 @@ class RescalingIntQuant(jit.ScriptModule):
         zero_point_impl: called ``(x, scale, bit_width)``.
         bit_width_impl: called without argument.
     Returns:
-        ``(y, scale, zero_point, bit_width)``; the scale is at least the smallest normal number.
+        ``(y, scale, zero_point, bit_width)``; the scale is at least the smallest normal number, in
+        magnitude where ``scaling_impl`` ``keeps_sign``.
 
     ``lo`` and ``hi`` are the bounds of an activation function in front, taken into the same pass
     where ``fuses_activation``; the scale is then found from ``observed`` in place of ``x``.
     """
 
-    __constants__ = ["fuses_activation", "is_one_op", "finds_maximum", "per_row"]
+    __constants__ = ["fuses_activation", "is_one_op", "finds_maximum", "per_row", "keeps_sign"]
 
     def __init__(
         self,
@@ -161,6 +163,7 @@ class RescalingIntQuant(jit.ScriptModule):
             and type(int_scaling_impl) in (IntScaling, PowerOfTwoIntScaling)
             and type(zero_point_impl) is ZeroZeroPoint
         )
+        self.keeps_sign = bool(getattr(scaling_impl, "keeps_sign", False))
         rows = rows_of_maximum(scaling_impl)
         self.finds_maximum = rows is not None
         self.per_row = rows == "first dimension"
@@ -265,7 +268,11 @@ class RescalingIntQuant(jit.ScriptModule):
                     return made
         bit_width = self.msb_clamp_bit_width_impl()
         threshold = self.scaling_impl(x if observed is None else observed)
-        scale = scale_from_threshold(threshold, self.int_scaling_impl(bit_width))
+        int_range = self.int_scaling_impl(bit_width)
+        if self.keeps_sign:
+            scale = signed_scale_from_threshold(threshold, int_range)
+        else:
+            scale = scale_from_threshold(threshold, int_range)
         zero_point = self.zero_point_impl(x, scale, bit_width)
         if self.fuses_activation:
             y = self.int_quant(scale, zero_point, bit_width, x, lo, hi)
@@ -292,7 +299,7 @@ class PrescaledRestrictIntQuant(jit.ScriptModule):
 
     def forward(self, x: Tensor, scale: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         bit_width = self.msb_clamp_bit_width_impl()
-        scale = floor_scale(scale)
+        scale = nonzero_scale(scale)
         zero_point = self.zero_point()
         y = self.int_quant(scale, zero_point, bit_width, x)
         return y, scale, zero_point, bit_width

@@ -6,18 +6,28 @@ import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.restrict import FloatRestrictValue, _ClampValue, _RestrictValue
-from qat.ops import positive_ste
+from qat.components.restrict import (
+    FloatRestrictValue,
+    SignedFloatRestrictValue,
+    _ClampValue,
+    _RestrictValue,
+)
+from qat.ops import keep_from_zero, positive_ste
 
 SCALAR_SHAPE: Tuple[int, ...] = ()
 
 
 class _PositiveScale(nn.Module):
-    """Stored number -> restricted -> absolute value -> clamped from below."""
+    """Stored number -> restricted -> absolute value -> clamped from below.
+
+    With ``keeps_sign``, which ``SignedFloatRestrictValue`` brings, it is the magnitude that is
+    clamped, and the sign stays.
+    """
 
     def set_restriction(self, restrict: nn.Module, scaling_min_val: Optional[float]) -> None:
         self.restrict_scaling = _RestrictValue(restrict)
-        self.clamp_scaling = _ClampValue(scaling_min_val)
+        self.keeps_sign = _keeps_sign(restrict)
+        self.clamp_scaling = lower_bound(scaling_min_val, restrict)
         self.is_unrestricted = type(restrict) is FloatRestrictValue
         self.smallest = 0.0 if scaling_min_val is None else float(scaling_min_val)
 
@@ -30,6 +40,8 @@ class _PositiveScale(nn.Module):
 
     def restricted(self, stored: Tensor) -> Tensor:
         value = stored if self.is_unrestricted else self.restrict_scaling(stored)
+        if self.keeps_sign:
+            return keep_from_zero(value, self.smallest)
         return positive_ste(value, self.smallest)
 
 
@@ -50,6 +62,15 @@ def attribute(module: Any, name: str) -> Any:
         return module.__dict__[name]
     # nn.Module composes an error before it says that there is none: not for a hot path.
     return getattr(module, name, None) if jit.is_scripted(module) else None
+
+
+def _keeps_sign(restrict: nn.Module) -> bool:
+    return type(restrict) is SignedFloatRestrictValue
+
+
+def lower_bound(scaling_min_val: Optional[float], restrict: nn.Module) -> nn.Module:
+    """The clamp of a scale, or of its magnitude where the restriction keeps the sign."""
+    return _ClampValue(scaling_min_val, _keeps_sign(restrict))
 
 
 def restriction(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:

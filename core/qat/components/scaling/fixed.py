@@ -14,7 +14,7 @@ class ConstScaling(_PositiveScale):
     """A constant scale; called with any tensor, returns it.
 
     Args:
-        scaling_init: positive number or tensor.
+        scaling_init: positive number or tensor; of any sign with ``SignedFloatRestrictValue``.
         scaling_shape: shape of the scale; that of ``scaling_init`` unless given.
         restrict_scaling_impl: restriction applied to the constant; none unless given.
         scaling_min_val: lower bound of the scale.
@@ -33,8 +33,9 @@ class ConstScaling(_PositiveScale):
         restrict = restriction(restrict_scaling_impl)
         self.set_restriction(restrict, scaling_min_val)
         init = initial_threshold(scaling_init, scaling_shape)
-        if not bool(torch.all(init > 0)):
-            raise ValueError(f"scaling_init is {scaling_init}; a constant scale must be positive.")
+        if not bool(torch.all(init != 0 if self.keeps_sign else init > 0)):
+            must = "not be 0" if self.keeps_sign else "be positive"
+            raise ValueError(f"scaling_init is {scaling_init}; a constant scale must {must}.")
         preprocess = restrict.preprocess()  # type: ignore[operator]
         self.value = StatelessBuffer(preprocess(init))
         self.is_stored = True

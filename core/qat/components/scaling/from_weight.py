@@ -1,5 +1,6 @@
 """Scales from statistics of a parameter: recomputed at every call, or learned from them on."""
 
+import math
 from typing import List, Optional, Tuple
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from qat.components.shape import OverOutputChannelView, OverTensorView
 from qat.components.stats import AbsMax, _Stats
 
-from .base import SCALAR_SHAPE, _PositiveScale, restriction
+from .base import SCALAR_SHAPE, _PositiveScale, lower_bound, restriction
 from .fixed import ParameterScaling
 
 
@@ -19,6 +20,17 @@ def stats_over(
     with torch.no_grad():
         joined = torch.cat([view(parameter.detach()) for parameter in parameters], dim=-1)
         return stats(joined).reshape(shape)
+
+
+def he_scale(parameters: List[Tensor], output_channel_dim: int) -> float:
+    """``sqrt(2 / fan_in)``, of several parameters the mean.
+
+    ``fan_in`` counts the elements per output channel.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    fans = [parameter.numel() / parameter.shape[output_channel_dim] for parameter in parameters]
+    return sum(math.sqrt(2.0 / fan) for fan in fans) / len(fans)
 
 
 class StatsFromParameterScaling(_PositiveScale):
@@ -130,6 +142,5 @@ class ParameterFromStatsFromParameterScaling(ParameterScaling):
         view = scaling_stats_input_view_shape_impl
         view = OverTensorView() if view is None else view
         init = stats_over(tracked_parameter_list, view, scaling_stats_impl, scaling_shape)
-        if scaling_min_val is not None:
-            init = torch.clamp(init, min=scaling_min_val)
+        init = lower_bound(scaling_min_val, restriction(restrict_scaling_impl))(init)
         super().__init__(init, scaling_shape, restrict_scaling_impl, scaling_min_val)

@@ -1,32 +1,14 @@
-"""Statistics of a tensor that a threshold is taken from.
-
-Each takes a view made by :mod:`qat.components.shape`: ``[elements]`` with ``stats_reduce_dim=None``
-gives a 0-dimensional result, ``[rows, elements]`` with ``stats_reduce_dim=1`` gives ``[rows]``.
-
-Those that are one element of ``|x|`` hand it their gradient. Where none is wanted, as for an
-activation, they are taken in one pass, without sorting and mostly without copying.
-"""
+"""Statistics of the magnitudes of a tensor, for grids around 0."""
 
 import math
-from typing import List, Optional, Tuple
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
-from qat.enums import StatsOp
-from qat.ops import (
-    abs_kth_largest,
-    abs_kth_largest_of_rows,
-    max_int,
-    min_int,
-    smallest_normal,
-)
+from qat.ops import abs_kth_largest, abs_kth_largest_of_rows
 
-from .bit_width import check_bit_width
-
-
-def widened(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+from .wrappers import widened
 
 
 def largest_magnitude(x: Tensor, dim: Optional[int]) -> Tensor:
@@ -91,7 +73,7 @@ class AbsPercentile(nn.Module):
 
     Args:
         high_percentile_q: ``q``, above 0 and at most 100.
-        stats_reduce_dim: see the module docstring.
+        stats_reduce_dim: see :mod:`qat.components.stats`.
     Raises:
         ValueError: ``q`` outside its range.
     """
@@ -125,74 +107,22 @@ class AbsPercentile(nn.Module):
         return min(count, max(1, int(math.floor(0.01 * self.q * count + 0.5))))
 
 
-class MSE(nn.Module):
-    """Threshold ``t`` with the least squared quantization error, found by search without gradient.
+class SignedAbsMax(nn.Module):
+    """Minus the element of largest magnitude: a threshold with a sign.
 
-    ``argmin_t sum (x - s * clamp(round(x / s), qmin, qmax))**2`` with ``s = t / qmax``, over
-    ``t = max |x| * i / steps`` for ``i = 1 .. steps``.
-
-    Args:
-        bit_width, signed, narrow_range: the integer grid.
-        stats_reduce_dim: see the module docstring.
-        mse_steps: number of thresholds tried.
+    Divided by the scale that it gives, that element is the lowest integer of a signed grid,
+    ``-2**(b-1)``, which the grid reaches on one side only.
     """
 
-    def __init__(
-        self,
-        bit_width: int,
-        signed: bool,
-        narrow_range: bool,
-        stats_reduce_dim: Optional[int] = None,
-        mse_steps: int = 100,
-    ) -> None:
+    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
         super().__init__()
-        check_bit_width(bit_width)
-        bits = torch.tensor(float(bit_width))
-        self.qmin = float(min_int(signed, narrow_range, bits))
-        self.qmax = float(max_int(signed, narrow_range, bits))
-        self.steps_to_range = max(-self.qmin, self.qmax)
         self.stats_reduce_dim = stats_reduce_dim
-        self.mse_steps = mse_steps
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = widened(x.detach())  # half precision can not tell the errors apart
-        rows = wide.reshape(1, -1) if self.stats_reduce_dim is None else wide
-        largest = torch.max(torch.abs(rows), dim=1, keepdim=True)[0]
-        best = largest
-        best_error = torch.full_like(largest, float("inf"))
-        for i in range(self.mse_steps):
-            threshold = largest * ((i + 1.0) / self.mse_steps)
-            error = self._error(rows, threshold)
-            better = error < best_error
-            best_error = torch.where(better, error, best_error)
-            best = torch.where(better, threshold, best)
-        best = best.to(x.dtype)
-        return best.reshape([]) if self.stats_reduce_dim is None else best.reshape(-1)
-
-    def _error(self, rows: Tensor, threshold: Tensor) -> Tensor:
-        scale = threshold / self.steps_to_range
-        scale = torch.clamp(scale, min=smallest_normal(scale))
-        on_grid = torch.clamp(torch.round(rows / scale), min=self.qmin, max=self.qmax) * scale
-        return torch.sum((rows - on_grid) ** 2, dim=1, keepdim=True)
-
-
-STATS = {
-    StatsOp.MAX: AbsMax,
-    StatsOp.AVE: AbsAve,
-    StatsOp.MAX_AVE: AbsMaxAve,
-    StatsOp.MAX_L2: AbsMaxL2,
-    StatsOp.PERCENTILE: AbsPercentile,
-    StatsOp.MSE: MSE,
-}
-
-
-class _Stats(nn.Module):
-    stats_output_shape: List[int]
-
-    def __init__(self, stats_impl: nn.Module, stats_output_shape: Tuple[int, ...]) -> None:
-        super().__init__()
-        self.stats_impl = stats_impl
-        self.stats_output_shape = list(stats_output_shape)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.stats_impl(x).reshape(self.stats_output_shape)
+        if self.stats_reduce_dim is None:
+            flat = x.reshape(-1)
+            index = torch.argmax(torch.abs(flat.detach()))
+            return -flat[index]
+        dim = self.stats_reduce_dim
+        index = torch.argmax(torch.abs(x.detach()), dim=dim, keepdim=True)
+        return -torch.gather(x, dim, index).squeeze(dim)

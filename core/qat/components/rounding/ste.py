@@ -1,8 +1,7 @@
-"""Rounding modules: a real number to an integer, with a straight-through gradient."""
+"""Rounding that depends on the number alone, with a straight-through gradient."""
 
 from torch import Tensor, nn
 
-from qat.enums import FloatToIntImplType
 from qat.ops import ceil_ste, dpu_round_ste, floor_ste, round_ste, round_to_zero_ste
 
 
@@ -39,12 +38,3 @@ class DPURoundSte(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return dpu_round_ste(x)
-
-
-FLOAT_TO_INT = {
-    FloatToIntImplType.ROUND: RoundSte,
-    FloatToIntImplType.CEIL: CeilSte,
-    FloatToIntImplType.FLOOR: FloorSte,
-    FloatToIntImplType.ROUND_TO_ZERO: RoundToZeroSte,
-    FloatToIntImplType.DPU: DPURoundSte,
-}

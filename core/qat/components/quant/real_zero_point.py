@@ -1,0 +1,47 @@
+"""Integer quantization with a zero point between two integers."""
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+from qat import jit
+from qat.ops import activated, int_fake_quantize
+
+from .int import IntQuant
+
+
+class RealZeroPointIntQuant(IntQuant):
+    """:class:`IntQuant` for any real zero point: ``q = clamp(float_to_int(x / scale + z))``.
+
+    Where the zero point is an integer that is the same but for ties. 0.0 is then no number of the
+    grid, as ``y = (q - z) * scale`` says. Arguments and gradients are those of :class:`IntQuant`.
+
+    With the default parts it is the same op: ``z`` is an integer plus a fraction, and the fraction
+    moves the tensor.
+    """
+
+    @jit.script_method
+    def to_int(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
+        """The integers ``q`` as floats, in the shape of ``x``."""
+        q = self.float_to_int_impl(x / scale + zero_point)
+        return self.tensor_clamp_impl(q, self.min_int(bit_width), self.max_int(bit_width))
+
+    def forward(
+        self,
+        scale: Tensor,
+        zero_point: Tensor,
+        bit_width: Tensor,
+        x: Tensor,
+        lo: Optional[float] = None,
+        hi: Optional[float] = None,
+    ) -> Tensor:
+        x = activated(x, lo, hi)
+        if self.fused:
+            whole = torch.round(zero_point.detach())
+            shift = (zero_point - whole) * scale
+            signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
+            y = int_fake_quantize(x + shift, scale, whole, bit_width, signed, narrow_range, clipped)
+            return y - shift
+        q = self.to_int(scale, zero_point, bit_width, x)
+        return self.delay_wrapper(x, (q - zero_point) * scale)

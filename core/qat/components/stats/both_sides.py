@@ -1,0 +1,136 @@
+"""Statistics of both sides of a tensor, for grids with a zero point.
+
+The interval that they measure always holds 0, as the grid of a zero point does: of numbers above 0
+it begins at 0, of numbers below 0 it ends there.
+"""
+
+import math
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+
+from qat.ops.python_statistics import kth_largest_of_rows
+
+from .wrappers import widened
+
+
+def kth_largest(x: Tensor, k: int, dim: Optional[int]) -> Tensor:
+    """The k-th largest of ``x``, which gets its gradient; NaN counts as the largest."""
+    if x.requires_grad:
+        count = x.numel() if dim is None else x.shape[dim]
+        # kthvalue of half precision is missing on some devices; float32 holds its values.
+        if dim is None:
+            return torch.kthvalue(widened(x.reshape(-1)), count - k + 1)[0].to(x.dtype)
+        return torch.kthvalue(widened(x), count - k + 1, dim=dim)[0].to(x.dtype)
+    if dim is None:
+        return kth_largest_of_rows(x.reshape(1, -1), k).reshape([])
+    return kth_largest_of_rows(x.transpose(dim, 1), k)
+
+
+def largest(x: Tensor, dim: Optional[int]) -> Tensor:
+    return torch.max(x) if dim is None else torch.max(x, dim=dim)[0]
+
+
+def elements(x: Tensor, dim: Optional[int]) -> int:
+    """How many elements one statistic is of."""
+    return x.numel() if dim is None else x.shape[dim]
+
+
+def rank_of_low(q: float, count: int) -> int:
+    return min(count, max(1, int(math.ceil(0.01 * q * count))))
+
+
+def rank_of_high(q: float, count: int) -> int:
+    return min(count, max(1, int(math.floor(0.01 * q * count + 0.5))))
+
+
+def check_low_percentile(q: float) -> None:
+    if not 0.0 <= q < 100.0:
+        raise ValueError(f"low_percentile_q is {q}; it must be at least 0 and below 100.")
+
+
+class AbsMinMax(nn.Module):
+    """``max(x, 0) - min(x, 0)``: the width of the interval that holds ``x`` and 0."""
+
+    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
+        super().__init__()
+        self.stats_reduce_dim = stats_reduce_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        high = largest(x, self.stats_reduce_dim)
+        minus_low = largest(-x, self.stats_reduce_dim)
+        return torch.clamp(high, min=0.0) + torch.clamp(minus_low, min=0.0)
+
+
+class NegativeMinOrZero(nn.Module):
+    """``min(x, 0)``: the lowest number, or 0 where none is negative."""
+
+    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
+        super().__init__()
+        self.stats_reduce_dim = stats_reduce_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(-largest(-x, self.stats_reduce_dim), max=0.0)
+
+
+class NegativePercentileOrZero(nn.Module):
+    """The ``q``-th percentile of ``x``, or 0 where that is positive.
+
+    Element ``k = ceil(q/100 * n)``, at least the first, of ``n`` in ascending order.
+
+    Args:
+        low_percentile_q: ``q``, at least 0 and below 100.
+        stats_reduce_dim: see :mod:`qat.components.stats`.
+    Raises:
+        ValueError: ``q`` outside its range.
+    """
+
+    def __init__(self, low_percentile_q: float, stats_reduce_dim: Optional[int] = None) -> None:
+        super().__init__()
+        check_low_percentile(low_percentile_q)
+        self.q = float(low_percentile_q)
+        self.stats_reduce_dim = stats_reduce_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        rank = rank_of_low(self.q, elements(x, self.stats_reduce_dim))
+        return torch.clamp(-kth_largest(-x, rank, self.stats_reduce_dim), max=0.0)
+
+
+class PercentileInterval(nn.Module):
+    """``max(high, 0) - min(low, 0)`` of two percentiles of ``x``.
+
+    Of ``n`` elements in ascending order, ``low`` is element ``ceil(low_q/100 * n)`` and ``high``
+    element ``floor(high_q/100 * n + 0.5)``, each from the first to the last.
+
+    Args:
+        low_percentile_q: at least 0.
+        high_percentile_q: above ``low_percentile_q`` and at most 100.
+        stats_reduce_dim: see :mod:`qat.components.stats`.
+    Raises:
+        ValueError: percentiles outside their ranges.
+    """
+
+    def __init__(
+        self,
+        low_percentile_q: float,
+        high_percentile_q: float,
+        stats_reduce_dim: Optional[int] = None,
+    ) -> None:
+        super().__init__()
+        check_low_percentile(low_percentile_q)
+        if not low_percentile_q < high_percentile_q <= 100.0:
+            raise ValueError(
+                f"high_percentile_q is {high_percentile_q} and low_percentile_q is "
+                f"{low_percentile_q}; the first must be above the second and at most 100."
+            )
+        self.low_q = float(low_percentile_q)
+        self.high_q = float(high_percentile_q)
+        self.stats_reduce_dim = stats_reduce_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        dim = self.stats_reduce_dim
+        count = elements(x, dim)
+        high = kth_largest(x, count - rank_of_high(self.high_q, count) + 1, dim)
+        minus_low = kth_largest(-x, rank_of_low(self.low_q, count), dim)
+        return torch.clamp(high, min=0.0) + torch.clamp(minus_low, min=0.0)

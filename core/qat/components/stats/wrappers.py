@@ -1,0 +1,37 @@
+"""What surrounds a statistic: the dtype that it is taken in, the shape that it is given in."""
+
+from typing import List, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+
+def widened(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def as_rows(x: Tensor, stats_reduce_dim: Optional[int]) -> Tensor:
+    """A view ``[elements]`` or ``[rows, elements]`` as ``[rows, elements]``, without gradient.
+
+    At least float32, for searches: half precision can not tell their errors apart.
+    """
+    wide = widened(x.detach())
+    return wide.reshape(1, -1) if stats_reduce_dim is None else wide.transpose(stats_reduce_dim, 1)
+
+
+def of_rows(found: Tensor, stats_reduce_dim: Optional[int], dtype: torch.dtype) -> Tensor:
+    """What was found for :func:`as_rows`, one per row, in the shape and dtype of a statistic."""
+    found = found.to(dtype)
+    return found.reshape([]) if stats_reduce_dim is None else found.reshape(-1)
+
+
+class _Stats(nn.Module):
+    stats_output_shape: List[int]
+
+    def __init__(self, stats_impl: nn.Module, stats_output_shape: Tuple[int, ...]) -> None:
+        super().__init__()
+        self.stats_impl = stats_impl
+        self.stats_output_shape = list(stats_output_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stats_impl(x).reshape(self.stats_output_shape)

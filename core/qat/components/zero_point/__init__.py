@@ -1,0 +1,18 @@
+"""Zero points: the integer that 0.0 maps to.
+
+Each is called ``(x, scale, bit_width)``. All but that of a grid around 0 follow from the lowest
+number ``l <= 0`` that the grid shall hold, which may be learned: ``zero_point = qmin - l / scale``,
+rounded and kept on the grid where ``quantize_zero_point``, real otherwise (see
+``RealZeroPointIntQuant``). Gradients go straight through rounding and bounds, to ``l`` and to the
+scale: with those of the quantizer they are LSQ+'s (Bhalgat et al. 2020, arXiv:2004.09576).
+"""
+
+from .fixed import ParameterZeroPoint as ParameterZeroPoint
+from .fixed import ZeroZeroPoint as ZeroZeroPoint
+from .from_weight import (
+    ParameterFromStatsFromParameterZeroPoint as ParameterFromStatsFromParameterZeroPoint,
+)
+from .from_weight import SharedStatsFromParameterZeroPoint as SharedStatsFromParameterZeroPoint
+from .from_weight import StatsFromParameterZeroPoint as StatsFromParameterZeroPoint
+from .runtime import ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint
+from .runtime import RuntimeDynamicZeroPoint as RuntimeDynamicZeroPoint

@@ -1,0 +1,22 @@
+"""How the attributes of a quantizer name its bit width."""
+
+from typing import Any
+
+from qat.components.bit_width import BIT_WIDTH
+from qat.enums import BitWidthImplType, lookup
+from qat.inject import ExtendedInjector, value
+
+
+class BitWidthResolver(ExtendedInjector):
+    """Attributes ``bit_width`` and ``bit_width_impl_type``; ``min_bit_width`` of a learned one."""
+
+    bit_width_impl_type = BitWidthImplType.CONST
+
+    @value
+    def bit_width_impl(bit_width_impl_type: Any) -> Any:
+        return lookup(BIT_WIDTH, bit_width_impl_type, "bit_width_impl_type")
+
+
+def is_learned(bit_width_impl_type: Any) -> bool:
+    """Whether this choice, by enum or name, is a learned bit width."""
+    return str(bit_width_impl_type).lower() == BitWidthImplType.PARAMETER
