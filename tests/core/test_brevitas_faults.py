@@ -185,6 +185,14 @@ def test_input_and_output_quantizers_can_be_one(backend):
         assert out.is_valid and out.scale == 1 / 128 and out.bit_width == 8
 
 
+# there: a transposed convolution's accumulator bound counts the wrong channels; see
+# nn/test_conv_transpose.py::test_accumulator_counts_the_products_that_meet_in_one_output
+
+
+# there: BatchNorm2dToQuantScaleBias reports converted keys as missing; see
+# nn/test_batch_norm.py::test_loaded_batch_norm_computes_what_it_did
+
+
 # there: negating a quantized tensor with a zero point, or its lowest value, is wrong
 
 

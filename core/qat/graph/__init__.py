@@ -1,5 +1,6 @@
 """Converting float models to quantized ones."""
 
+from .batch_norms import merge_batch_norms as merge_batch_norms
 from .convert import quantize_model as quantize_model
 from .report import LayerReport as LayerReport
 from .report import Quantized as Quantized

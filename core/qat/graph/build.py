@@ -5,12 +5,12 @@ from typing import Any
 from torch import nn
 
 from qat.inject import DependencyError
-from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity, QuantReLU
+from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity
 from qat.nn.activation import QuantActivation
-from qat.nn.weight_layer import QuantWeightLayer
+from qat.nn.quantized_weight import QuantizedWeight
 from qat.proxy import QuantProxy
 
-from .functions import RELU, WEIGHT_LAYERS, Activation
+from .functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
 from .quantizer import injector_for
 from .rules import Decision, QuantizerChoice, Role
 from .sites import weight_layer_class
@@ -18,23 +18,24 @@ from .sites import weight_layer_class
 
 def build_weight_layer(
     name: str, layer: nn.Module, decision: Decision, input_on_grid: bool
-) -> QuantWeightLayer:
+) -> QuantizedWeight:
     """The quantized layer in place of ``layer``, with the same parameters.
 
     An input quantizer is left out where the input lies on a grid already.
     """
     float_class: Any = weight_layer_class(layer)
-    roles = [Role.WEIGHT, Role.OUTPUT]
-    if layer.bias is not None:
-        roles.append(Role.BIAS)
-    if not input_on_grid:
-        roles.append(Role.INPUT)
+    quantized = WEIGHT_LAYERS[float_class]
+    roles = [Role(role) for role in quantized.roles]
+    if getattr(layer, "bias", None) is None and Role.BIAS in roles:
+        roles.remove(Role.BIAS)
+    if input_on_grid and Role.INPUT in roles:
+        roles.remove(Role.INPUT)
     quantizers: dict[str, Any] = {"weight_quant": None}
     for role in roles:
         choice = decision.choice(role)
         if choice is not None:
             quantizers[f"{role.value}_quant"] = _injector(name, role, choice)
-    built = _built(name, lambda: WEIGHT_LAYERS[float_class].from_float(layer, **quantizers))
+    built = _built(name, lambda: quantized.from_float(layer, **quantizers))
     for role in roles:
         _check_effect(name, role, decision.choice(role), built.proxies()[role.value])
     return built
@@ -52,25 +53,26 @@ def build_activation(
     injector: Any = _injector(name, Role.ACTIVATION, choice)
     if signed and "signed" not in choice.overrides and injector.signed is False:
         injector = injector.let(signed=True)
-    built = _built(name, lambda: _quantized_activation(function, activation, module, injector))
+    built = _built(name, lambda: _quantized_activation(function, module, injector))
     _check_effect(name, Role.ACTIVATION, choice, built.act_quant)
     return built
 
 
-def _quantized_activation(
-    function: str, activation: Activation, module: nn.Module, injector: Any
-) -> QuantActivation:
+def _quantized_activation(function: str, module: nn.Module, injector: Any) -> QuantActivation:
     if function == "identity":
         return QuantIdentity(injector)
     if function == "hardtanh":
         return QuantHardTanh(injector)
-    return QuantReLU(injector) if activation is RELU else QuantActivation(module, injector)
+    quantized = ACTIVATION_LAYERS.get(type(module))
+    if quantized is None:
+        return QuantActivation(module, injector)
+    return quantized.from_float(module, injector)
 
 
 def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
     """The module in place of an addition, with its operands quantized on one grid."""
     injector = _injector(name, Role.ADD, choice)
-    built = _built(name, lambda: QuantEltwiseAdd(input_quant=injector))
+    built = _built(name, lambda: QuantEltwiseAdd(injector, output_quant=None))
     _check_effect(name, Role.ADD, choice, built.input_quant)
     return built
 

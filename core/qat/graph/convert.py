@@ -70,8 +70,10 @@ def _convert_weight_layer(
     if not quantized.has_quantizers():
         return LayerReport(name, place.site.module_type, "float", "-", "-")
     converted.set_submodule(name, quantized)
-    note = "" if quantized.input_quant.is_quant_enabled or on_grid else "input in float"
-    return weight_row(name, type(quantized).__name__, quantized.proxies(), note)
+    proxies = quantized.proxies()
+    in_float = "input" in proxies and not proxies["input"].is_quant_enabled and not on_grid
+    note = "input in float" if in_float else ""
+    return weight_row(name, type(quantized).__name__, proxies, note)
 
 
 def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:

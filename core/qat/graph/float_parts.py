@@ -7,7 +7,7 @@ from torch import fx, nn
 
 from qat.nn.activation import QuantActivation
 from qat.nn.eltwise import QuantEltwiseAdd
-from qat.nn.weight_layer import QuantWeightLayer
+from qat.nn.quantized_weight import QuantizedWeight
 
 from .functions import (
     ACTIVATION_MODULES,
@@ -18,7 +18,7 @@ from .functions import (
 from .sites import gives_activations, is_add, weight_layer_class
 from .trace import is_torchs_own, scope_of
 
-QUANTIZED = (QuantWeightLayer, QuantActivation, QuantEltwiseAdd)
+QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 

@@ -9,14 +9,51 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qat.nn import QuantConv1d, QuantConv2d, QuantConv3d, QuantLinear
-from qat.nn.weight_layer import QuantWeightLayer
+from qat.nn import (
+    QuantConv1d,
+    QuantConv2d,
+    QuantConv3d,
+    QuantConvTranspose1d,
+    QuantConvTranspose2d,
+    QuantConvTranspose3d,
+    QuantEmbedding,
+    QuantGELU,
+    QuantHardSigmoid,
+    QuantHardSwish,
+    QuantLeakyReLU,
+    QuantLinear,
+    QuantReLU,
+    QuantReLU6,
+    QuantSigmoid,
+    QuantSiLU,
+    QuantTanh,
+)
+from qat.nn.activation import QuantFunction
+from qat.nn.quantized_weight import QuantizedWeight
 
-WEIGHT_LAYERS: Mapping[type[nn.Module], type[QuantWeightLayer]] = {
+WEIGHT_LAYERS: Mapping[type[nn.Module], type[QuantizedWeight]] = {
     nn.Conv1d: QuantConv1d,
     nn.Conv2d: QuantConv2d,
     nn.Conv3d: QuantConv3d,
+    nn.ConvTranspose1d: QuantConvTranspose1d,
+    nn.ConvTranspose2d: QuantConvTranspose2d,
+    nn.ConvTranspose3d: QuantConvTranspose3d,
+    nn.Embedding: QuantEmbedding,
     nn.Linear: QuantLinear,
+}
+ACTIVATION_LAYERS: Mapping[type[nn.Module], type[QuantFunction]] = {
+    layer.function: layer
+    for layer in (
+        QuantReLU,
+        QuantReLU6,
+        QuantLeakyReLU,
+        QuantSigmoid,
+        QuantHardSigmoid,
+        QuantTanh,
+        QuantSiLU,
+        QuantGELU,
+        QuantHardSwish,
+    )
 }
 
 

@@ -2,7 +2,7 @@
 
 from torch import fx, nn
 
-from qat.nn import QuantEltwiseAdd, QuantMaxPool2d
+from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d
 from qat.nn.activation import QuantActivation
 from qat.nn.weight_layer import QuantWeightLayer
 
@@ -28,6 +28,9 @@ def lies_on_grid(model: fx.GraphModule, node: fx.Node) -> bool:
 def _quantizes(module: nn.Module) -> bool:
     if isinstance(module, QuantActivation):
         return module.act_quant.is_quant_enabled
+    if isinstance(module, QuantEmbedding):
+        scale = module.weight_quant.scale()
+        return scale is not None and scale.numel() == 1  # a scale per row is none per tensor
     if isinstance(module, QuantWeightLayer | QuantEltwiseAdd):
         return module.output_quant.is_quant_enabled
     return False

@@ -21,7 +21,7 @@ from .functions import (
 )
 from .report import LayerReport, Quantized, describe, weight_row
 from .rules import Role, Rule, Site, decide
-from .sites import WEIGHT_ROLES, Place, mark_ends, weight_layer_class
+from .sites import Place, mark_ends, weight_layer_class, weight_site
 from .trace import is_torchs_own, modes_kept
 
 #: How rules call a function, where that is not its own name.
@@ -109,7 +109,7 @@ def _find_modules(model: nn.Module) -> list[Place]:
     for name, module in _parts(model):
         activation = ACTIVATION_MODULES.get(type(module))
         if name and weight_layer_class(module) is not None:
-            place = Place(Site(name, type(module).__name__, WEIGHT_ROLES), [], module=module)
+            place = Place(weight_site(name, module), [], module=module)
             weights.append(place)
             places.append(place)
         elif name and activation is not None:

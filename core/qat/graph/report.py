@@ -57,16 +57,15 @@ def describe(proxy: QuantProxy) -> str:
 
 def weight_row(name: str, kind: str, proxies: Mapping[str, QuantProxy], note: str) -> LayerReport:
     """The row of a layer with a weight."""
-    bias = proxies["bias"]
+    shown = {role: describe(proxy) for role, proxy in proxies.items() if proxy.is_quant_enabled}
     notes = [note] if note else []
-    if bias.is_quant_enabled:
-        notes.append(f"bias {describe(bias)}")
-    output = proxies["output"]
+    if "bias" in shown:
+        notes.append(f"bias {shown['bias']}")
     return LayerReport(
         name,
         kind,
-        describe(proxies["weight"]),
-        describe(proxies["input"]) if proxies["input"].is_quant_enabled else "-",
-        describe(output) if output.is_quant_enabled else "-",
+        shown.get("weight", "float"),
+        shown.get("input", "-"),
+        shown.get("output", "-"),
         ", ".join(notes),
     )

@@ -17,8 +17,6 @@ from .functions import (
 from .rules import Role, Site
 from .trace import scope_of, unique_name
 
-WEIGHT_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
-
 
 @dataclass
 class Place:
@@ -50,6 +48,12 @@ def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     return None
 
 
+def weight_site(name: str, module: nn.Module) -> Site:
+    """The site of a layer with a weight."""
+    quantized = WEIGHT_LAYERS[weight_layer_class(module)]  # type: ignore[index]
+    return Site(name, type(module).__name__, frozenset(Role(role) for role in quantized.roles))
+
+
 def find_places(traced: fx.GraphModule) -> list[Place]:
     """All places in the order of execution; the first and last weight layer are marked."""
     modules = dict(traced.named_modules())
@@ -63,8 +67,7 @@ def find_places(traced: fx.GraphModule) -> list[Place]:
             if name in weights:
                 weights[name].nodes.append(node)
                 continue
-            site = Site(name, type(module).__name__, WEIGHT_ROLES)
-            weights[name] = Place(site, [node], module=module)
+            weights[name] = Place(weight_site(name, module), [node], module=module)
             places.append(weights[name])
             continue
         activation = activation_of(node, module)

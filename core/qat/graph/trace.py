@@ -71,7 +71,7 @@ class _Tracer(fx.Tracer):
         return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return is_torchs_own(m)
+        return is_torchs_own(m) or type(m).__module__.startswith("qat.nn.")
 
 
 def trace(model: nn.Module, example_input: Tensor) -> Trace:

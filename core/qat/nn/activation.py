@@ -93,9 +93,31 @@ class QuantIdentity(QuantActivation):
         super().__init__(None, act_quant, None, return_quant_tensor, **kwargs)
 
 
-class QuantReLU(QuantActivation):
-    """``max(x, 0)``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
+class QuantFunction(QuantActivation):
+    """A function of torch's own; its constructor's arguments are taken as keywords."""
 
+    function: type[nn.Module]
+    #: Arguments of the function's constructor that it keeps under the same name.
+    constants: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        act_quant: Quantizer,
+        input_quant: Quantizer = None,
+        return_quant_tensor: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        own = {name: kwargs.pop(name) for name in self.constants if name in kwargs}
+        function = self.function(**own)
+        super().__init__(function, act_quant, input_quant, return_quant_tensor, **kwargs)
+
+    @classmethod
+    def from_float(cls, module: nn.Module, act_quant: Quantizer) -> "QuantFunction":
+        """The quantized layer in place of ``module``, which is of the class ``function``."""
+        return cls(act_quant, **{name: getattr(module, name) for name in cls.constants})
+
+
+class _UnsignedFunction(QuantFunction):
     def __init__(
         self,
         act_quant: Quantizer = Uint8ActPerTensorFloat,
@@ -103,25 +125,10 @@ class QuantReLU(QuantActivation):
         return_quant_tensor: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(nn.ReLU(), act_quant, input_quant, return_quant_tensor, **kwargs)
+        super().__init__(act_quant, input_quant, return_quant_tensor, **kwargs)
 
 
-class QuantSigmoid(QuantActivation):
-    """``1 / (1 + exp(-x))``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
-
-    def __init__(
-        self,
-        act_quant: Quantizer = Uint8ActPerTensorFloat,
-        input_quant: Quantizer = None,
-        return_quant_tensor: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(nn.Sigmoid(), act_quant, input_quant, return_quant_tensor, **kwargs)
-
-
-class QuantTanh(QuantActivation):
-    """``tanh(x)``, quantized; 8 bit signed unless ``act_quant`` is given."""
-
+class _SignedFunction(QuantFunction):
     def __init__(
         self,
         act_quant: Quantizer = Int8ActPerTensorFloat,
@@ -129,7 +136,75 @@ class QuantTanh(QuantActivation):
         return_quant_tensor: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(nn.Tanh(), act_quant, input_quant, return_quant_tensor, **kwargs)
+        super().__init__(act_quant, input_quant, return_quant_tensor, **kwargs)
+
+
+class QuantReLU(_UnsignedFunction):
+    """``max(x, 0)``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
+
+    function = nn.ReLU
+
+
+class QuantReLU6(_UnsignedFunction):
+    """``min(max(x, 0), 6)``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
+
+    function = nn.ReLU6
+
+
+class QuantLeakyReLU(_SignedFunction):
+    """``x`` above 0, ``negative_slope * x`` below, quantized; 8 bit signed unless given.
+
+    Args:
+        negative_slope: keyword; 0.01 unless given.
+    """
+
+    function = nn.LeakyReLU
+    constants = ("negative_slope",)
+
+
+class QuantSigmoid(_UnsignedFunction):
+    """``1 / (1 + exp(-x))``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
+
+    function = nn.Sigmoid
+
+
+class QuantHardSigmoid(_UnsignedFunction):
+    """``min(max(x + 3, 0), 6) / 6``, quantized; 8 bit unsigned unless ``act_quant`` is given."""
+
+    function = nn.Hardsigmoid
+
+
+class QuantTanh(_SignedFunction):
+    """``tanh(x)``, quantized; 8 bit signed unless ``act_quant`` is given."""
+
+    function = nn.Tanh
+
+
+class QuantSiLU(_SignedFunction):
+    """``x / (1 + exp(-x))``, quantized; 8 bit signed unless ``act_quant`` is given."""
+
+    function = nn.SiLU
+
+
+class QuantGELU(_SignedFunction):
+    """``x`` times the normal distribution up to it, quantized; 8 bit signed unless given.
+
+    Args:
+        approximate: keyword; ``"none"`` unless given, or ``"tanh"``.
+    """
+
+    function = nn.GELU
+    constants = ("approximate",)
+
+
+class QuantHardSwish(_UnsignedFunction):
+    """``x * min(max(x + 3, 0), 6) / 6``, quantized; 8 bit unsigned unless ``act_quant`` is given.
+
+    Unsigned, as in Brevitas: all of the grid is for positive values, and those from -0.375 to 0
+    become 0. ``act_quant=Int8ActPerTensorFloat`` keeps them.
+    """
+
+    function = nn.Hardswish
 
 
 class QuantHardTanh(QuantActivation):

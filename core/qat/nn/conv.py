@@ -1,5 +1,7 @@
 """Quantized convolutions."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .weight_layer import QuantWeightLayer
@@ -22,10 +24,10 @@ class QuantConv1d(QuantWeightLayer, nn.Conv1d):  # type: ignore[misc]  # wider t
     float_class = nn.Conv1d
     constants = _CONV_ARGUMENTS
 
-    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any) -> Tensor:
         return self._conv_forward(x, weight, bias)
 
-    def channel_shape(self, channels: int) -> tuple[int, ...]:
+    def channel_shape(self, channels: int, dims: int) -> tuple[int, ...]:
         return (channels, 1)
 
 
@@ -35,10 +37,10 @@ class QuantConv2d(QuantWeightLayer, nn.Conv2d):  # type: ignore[misc]  # wider t
     float_class = nn.Conv2d
     constants = _CONV_ARGUMENTS
 
-    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any) -> Tensor:
         return self._conv_forward(x, weight, bias)
 
-    def channel_shape(self, channels: int) -> tuple[int, ...]:
+    def channel_shape(self, channels: int, dims: int) -> tuple[int, ...]:
         return (channels, 1, 1)
 
 
@@ -48,8 +50,8 @@ class QuantConv3d(QuantWeightLayer, nn.Conv3d):  # type: ignore[misc]  # wider t
     float_class = nn.Conv3d
     constants = _CONV_ARGUMENTS
 
-    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any) -> Tensor:
         return self._conv_forward(x, weight, bias)
 
-    def channel_shape(self, channels: int) -> tuple[int, ...]:
+    def channel_shape(self, channels: int, dims: int) -> tuple[int, ...]:
         return (channels, 1, 1, 1)

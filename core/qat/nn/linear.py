@@ -1,5 +1,7 @@
 """Quantized linear layer."""
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,8 +17,8 @@ class QuantLinear(QuantWeightLayer, nn.Linear):  # type: ignore[misc]  # wider t
     float_class = nn.Linear
     constants = ("in_features", "out_features")
 
-    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None, *args: Any) -> Tensor:
         return F.linear(x, weight, bias)
 
-    def channel_shape(self, channels: int) -> tuple[int, ...]:
+    def channel_shape(self, channels: int, dims: int) -> tuple[int, ...]:
         return (channels,)

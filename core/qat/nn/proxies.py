@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from qat.inject import ExtendedInjector
 from qat.proxy import QuantProxy
+from qat.quantizers.vocabulary import knows, nearest_attribute
 from qat.tensor import QuantTensor
+
+from .channels import check_channels
+from .refusals import check_bit_width, check_role, located
 
 P = TypeVar("P", bound=QuantProxy)
 Quantizer = type[ExtendedInjector] | QuantProxy | None
@@ -43,8 +47,10 @@ def make_proxy(
         argument: the layer's argument that ``quant`` came as, for the text of errors.
         proxy_arguments: further arguments of the proxy's constructor.
     Raises:
-        TypeError: ``quant`` is none of those, or is a proxy of another role.
-        ValueError: overrides for a proxy that is shared, or for no quantizer at all.
+        TypeError: ``quant`` is none of those, or is a proxy of another role; an override that no
+            quantizer knows.
+        ValueError: overrides for a proxy that is shared, or for no quantizer at all; a scale per
+            channel that does not fit the layer's parameter.
     """
     kind = type(layer).__name__
     if isinstance(quant, QuantProxy):
@@ -58,7 +64,10 @@ def make_proxy(
                 f"{kind}: {argument} is a shared proxy, which {', '.join(sorted(overrides))} "
                 f"can not change; set it where the proxy is made."
             )
-        quant.add_tracked_module(layer)
+        with located(kind, argument):
+            if quant.injector is not None:
+                check_channels([*quant.tracked_modules, layer], argument, quant.injector)
+            quant.add_tracked_module(layer)
         return quant
     if quant is None:
         if overrides:
@@ -72,10 +81,25 @@ def make_proxy(
             f"{kind}: {argument} is {quant!r}; give a quantizer class such as those of "
             f"qat.quantizers, a proxy of another layer, or None."
         )
-    injector: Any = quant.let(**overrides)
-    made_by = injector.proxy_class if "proxy_class" in injector else proxy_class
-    proxy: P = made_by(layer, injector, **proxy_arguments)
+    check_role(kind, argument, quant, proxy_class)
+    with located(kind, argument):
+        injector: Any = quant.let(**overrides)
+        check_channels([layer], argument, injector)
+        made_by = injector.proxy_class if "proxy_class" in injector else proxy_class
+        proxy: P = made_by(layer, injector, **proxy_arguments)
+    if "bit_width" in overrides:
+        check_bit_width(kind, argument, quant, proxy, overrides["bit_width"])
+    for name in overrides:
+        if not (knows(quant, name) or proxy.has_effect(name)):
+            raise TypeError(_misspelt(kind, argument, quant, name))
     return proxy
+
+
+def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str) -> str:
+    prefix = "" if argument == "act_quant" else argument.removesuffix("quant")
+    near = nearest_attribute(quant, name)
+    hint = f"did you mean {prefix}{near}?" if near else "leave it out, or declare it there."
+    return f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; {hint}"
 
 
 def unwrap(x: Tensor | QuantTensor) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from qat import QuantTensor
+from qat.formats import FloatFormat
 from qat.nn import QuantConv2d, QuantIdentity, QuantLinear
 from qat.quantizers import (
     Int8ActPerTensorFloatMinMaxInit,
@@ -14,6 +15,8 @@ from qat.quantizers import (
     Int8WeightPerTensorFloat,
     Int16Bias,
     Int32Bias,
+    ShiftedUint8ActPerTensorFloatHQO,
+    ShiftedUint8WeightPerTensorFloatHQO,
     SignedBinaryWeightPerTensorConst,
     SignedTernaryWeightPerTensorConst,
     Uint8ActPerTensorFloatMaxInit,
@@ -79,6 +82,88 @@ def test_an_input_with_a_zero_point_gives_integers_without_one(signed):
     out = layer(x)
     expected = F.linear(q.double() - zero_point, layer.quant_weight().int().double())
     assert torch.equal(out.int().double(), expected)
+
+
+class Shifted(Int8WeightPerTensorFloat):
+    """Unsigned weights, ``(q - 100) * scale``; the scale is ``max|w| / 255``."""
+
+    signed = False
+    narrow_range = False
+
+    class zero_point_impl(torch.nn.Module):
+        def forward(self, x, scale, bit_width):
+            return torch.full((), 100.0)
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
+@pytest.mark.parametrize("zero_point", [0.0, 7.0])
+@pytest.mark.parametrize("weight_quant", [Shifted, Int8WeightPerChannelFloat])
+def test_zero_points_of_input_and_weight_leave_sums_of_their_differences(
+    weight_quant, zero_point, padding_mode
+):
+    conv = QuantConv2d(
+        3,
+        4,
+        3,
+        padding=1,
+        padding_mode=padding_mode,
+        bias_quant=Int32Bias,
+        weight_quant=weight_quant,
+        return_quant_tensor=True,
+    )
+    q = torch.randint(0, 256, (2, 3, 5, 5)).float()
+    x = QuantTensor((q - zero_point) * 0.01, 0.01, zero_point, 8.0, False, True)
+    out, weight = conv(x), conv.quant_weight()
+    # padding with zeros is padding with q = zero_point
+    inputs, weights = q.double() - zero_point, weight.int().double() - weight.zero_point.double()
+    scale = (weight.scale.double() * x.scale.double()).reshape(-1)
+    bias = torch.round(conv.bias.double() / scale)
+    if padding_mode == "circular":
+        expected = F.conv2d(F.pad(inputs, (1, 1, 1, 1), "circular"), weights, bias)
+    else:
+        expected = F.conv2d(inputs, weights, bias, padding=1)
+    assert out.is_valid and out.zero_point == 0 and out.signed is True
+    assert torch.equal(out.int().double(), expected)
+    torch.testing.assert_close(out.scale.double().reshape(-1), scale)
+
+
+def test_bits_hold_sums_of_weights_far_from_their_zero_point():
+    layer = QuantLinear(16, 1, bias=False, weight_quant=Shifted, return_quant_tensor=True)
+    x = QuantTensor(torch.zeros(1, 16), 0.01, 7.0, 8.0, False, True)
+    # |q - 7| <= 248 and |w - 100| <= 155: 16 of their products are below 2**20
+    assert layer(x).bit_width == 21
+
+
+def test_scale_within_the_sum_leaves_no_grid():
+    layer = QuantLinear(
+        6,
+        4,
+        bias=False,
+        weight_quant=Int8WeightPerChannelFloat,
+        weight_per_channel_broadcastable_shape=(1, 6),
+        weight_scaling_stats_permute_dims=(1, 0),
+        return_quant_tensor=True,
+    )
+    x = signed_input()(torch.randn(2, 6))
+    out = layer(x)
+    assert out.scale is None
+    torch.testing.assert_close(out.value, x.value @ layer.quant_weight().value.T)
+
+
+@pytest.mark.parametrize("role", ["weight", "input"])
+def test_zero_points_between_integers_leave_no_grid_of_integers(role):
+    real = {
+        "weight": {"weight_quant": ShiftedUint8WeightPerTensorFloatHQO},
+        "input": {"input_quant": ShiftedUint8ActPerTensorFloatHQO},
+    }
+    layer = QuantLinear(6, 4, bias=False, return_quant_tensor=True, **real[role])
+    assert layer(signed_input()(torch.randn(2, 6))).scale is None
+
+
+def test_sums_of_minifloats_have_no_grid_of_integers():
+    layer = QuantLinear(6, 4, bias=False, return_quant_tensor=True)
+    x = QuantTensor(torch.ones(2, 6), 1.0, 0.0, 8.0, True, True, format=FloatFormat(4, 3, bias=7))
+    assert layer(x).scale is None and not layer(x).is_valid
 
 
 @pytest.mark.parametrize("zero_point", [0.0, 100.0, -128.0])

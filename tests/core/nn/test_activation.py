@@ -5,7 +5,19 @@ import torch
 from torch import nn
 
 from qat import QuantTensor
-from qat.nn import QuantHardTanh, QuantIdentity, QuantReLU, QuantSigmoid, QuantTanh
+from qat.nn import (
+    QuantGELU,
+    QuantHardSigmoid,
+    QuantHardSwish,
+    QuantHardTanh,
+    QuantIdentity,
+    QuantLeakyReLU,
+    QuantReLU,
+    QuantReLU6,
+    QuantSigmoid,
+    QuantSiLU,
+    QuantTanh,
+)
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8ActPerTensorFloatMinMaxInit,
@@ -32,6 +44,47 @@ CASES = {
     ),
     "sigmoid": (QuantSigmoid, UNSIGNED, torch.sigmoid, 2 / 255, 0, 255),
     "tanh": (QuantTanh, SIGNED, torch.tanh, 1 / 128, -128, 127),
+    "relu6": (
+        QuantReLU6,
+        {**UNSIGNED, "max_val": 8.0},
+        lambda x: x.clamp(0, 6),
+        8 / 255,
+        0,
+        255,
+    ),
+    "leaky_relu": (
+        QuantLeakyReLU,
+        {**SIGNED, "negative_slope": 0.5},
+        lambda x: torch.where(x > 0, x, x / 2),
+        1 / 128,
+        -128,
+        127,
+    ),
+    "silu": (QuantSiLU, SIGNED, lambda x: x / (1 + torch.exp(-x)), 1 / 128, -128, 127),
+    "gelu": (
+        QuantGELU,
+        SIGNED,
+        lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2,
+        1 / 128,
+        -128,
+        127,
+    ),
+    "hard_sigmoid": (
+        QuantHardSigmoid,
+        {**UNSIGNED, "max_val": 1.5},
+        lambda x: (x / 6 + 0.5).clamp(0, 1),
+        1.5 / 255,
+        0,
+        255,
+    ),
+    "hard_swish": (
+        QuantHardSwish,
+        SIGNED,
+        lambda x: x * (x / 6 + 0.5).clamp(0, 1),
+        1 / 128,
+        -128,
+        127,
+    ),
     "hard_tanh": (QuantHardTanh, {}, lambda x: x.clamp(-1, 1), 1 / 128, -128, 127),
     "hard_tanh_wide": (
         QuantHardTanh,
@@ -64,6 +117,12 @@ FLOATS = {
     QuantTanh: nn.Tanh(),
     QuantHardTanh: nn.Hardtanh(),
     QuantIdentity: nn.Identity(),
+    QuantReLU6: nn.ReLU6(),
+    QuantLeakyReLU: nn.LeakyReLU(),
+    QuantSiLU: nn.SiLU(),
+    QuantGELU: nn.GELU(),
+    QuantHardSigmoid: nn.Hardsigmoid(),
+    QuantHardSwish: nn.Hardswish(),
 }
 
 
@@ -102,14 +161,18 @@ def test_without_quantizer_it_is_the_float_function(kind):
     assert layer.quant_act_scale() is None
 
 
-@pytest.mark.parametrize("kind", [QuantReLU, QuantSigmoid])
-def test_functions_without_negative_values_are_unsigned_by_default(kind):
+@pytest.mark.parametrize(
+    "kind", [QuantReLU, QuantSigmoid, QuantReLU6, QuantHardSigmoid, QuantHardSwish]
+)
+def test_functions_without_negative_values_of_weight_are_unsigned_by_default(kind):
     layer = kind(return_quant_tensor=True)
     out = layer(torch.randn(100))
     assert out.signed is False and out.bit_width == 8 and out.int().dtype == torch.uint8
 
 
-@pytest.mark.parametrize("kind", [QuantIdentity, QuantTanh, QuantHardTanh])
+@pytest.mark.parametrize(
+    "kind", [QuantIdentity, QuantTanh, QuantHardTanh, QuantLeakyReLU, QuantSiLU, QuantGELU]
+)
 def test_functions_with_negative_values_are_signed_by_default(kind):
     out = kind(return_quant_tensor=True)(torch.randn(100))
     assert out.signed is True and out.bit_width == 8 and out.int().dtype == torch.int8
@@ -122,7 +185,7 @@ def test_default_scale_of_the_first_batch_is_its_largest_value():
     torch.testing.assert_close(relu(x).scale, x.max() / 255)
 
 
-@pytest.mark.parametrize("kind", [QuantReLU, QuantSigmoid, QuantTanh, QuantHardTanh])
+@pytest.mark.parametrize("kind", [kind for kind in FLOATS if kind is not QuantIdentity])
 def test_input_quantizer_works_in_front_of_the_function(kind):
     layer = kind(
         act_quant=None,
@@ -134,6 +197,19 @@ def test_input_quantizer_works_in_front_of_the_function(kind):
     x = torch.randn(50)
     rounded = torch.round(x.double() / 0.25).clamp(-4, 3) * 0.25
     torch.testing.assert_close(layer(x).double(), FLOATS[kind](rounded))
+
+
+@pytest.mark.parametrize(
+    "make, float_function",
+    [
+        (lambda: QuantLeakyReLU(None, negative_slope=0.3), nn.LeakyReLU(0.3)),
+        (lambda: QuantGELU(None, approximate="tanh"), nn.GELU("tanh")),
+        (lambda: QuantLeakyReLU.from_float(nn.LeakyReLU(0.2), None), nn.LeakyReLU(0.2)),
+    ],
+)
+def test_arguments_of_the_function_are_keywords(make, float_function):
+    x = torch.randn(20)
+    assert torch.equal(make()(x), float_function(x))
 
 
 def test_keywords_go_to_the_quantizer_they_name():

@@ -8,10 +8,13 @@ from torch.nn import functional as F
 from qat import QuantTensor
 from qat.nn import (
     QuantAdaptiveAvgPool2d,
+    QuantAdaptiveMaxPool2d,
     QuantAvgPool2d,
     QuantEltwiseAdd,
     QuantIdentity,
+    QuantMaxPool1d,
     QuantMaxPool2d,
+    QuantMaxPool3d,
 )
 from qat.quantizers import Int8ActPerTensorFloat, Int8ActPerTensorFloatMinMaxInit
 
@@ -25,6 +28,7 @@ def quantized(*shape):
 
 POOLS = {
     "max": (QuantMaxPool2d, nn.MaxPool2d, (3, 2, 1)),
+    "adaptive_max": (QuantAdaptiveMaxPool2d, nn.AdaptiveMaxPool2d, (4,)),
     "average": (QuantAvgPool2d, nn.AvgPool2d, (2,)),
     "average_strided": (QuantAvgPool2d, nn.AvgPool2d, (3, 2, 1, False, False)),
     "adaptive": (QuantAdaptiveAvgPool2d, nn.AdaptiveAvgPool2d, (2,)),
@@ -82,11 +86,30 @@ def test_output_quantizer_rounds_the_averages(name):
     assert torch.equal(pool(x).int().double(), expected)
 
 
-def test_max_pool_still_returns_indices():
-    x = torch.randn(1, 1, 4, 4)
-    values, indices = QuantMaxPool2d(2, return_indices=True)(x)
-    expected = F.max_pool2d(x, 2, return_indices=True)
-    assert torch.equal(values, expected[0]) and torch.equal(indices, expected[1])
+@pytest.mark.parametrize(
+    "make, float_pool, shape",
+    [
+        (QuantMaxPool1d, F.max_pool1d, (2, 3, 6)),
+        (QuantMaxPool2d, F.max_pool2d, (2, 3, 6, 6)),
+        (QuantMaxPool3d, F.max_pool3d, (1, 2, 4, 4, 4)),
+    ],
+)
+@pytest.mark.parametrize("return_quant_tensor", [True, False])
+def test_max_pools_return_what_is_largest_and_where(make, float_pool, shape, return_quant_tensor):
+    x = quantized(*shape)
+    flow = {"return_quant_tensor": return_quant_tensor}
+    expected, where = float_pool(x.value, 2, return_indices=True)
+    alone = make(2, **flow)(x)
+    for out, indices in (make(2, return_indices=True, **flow)(x), (alone, where)):
+        assert isinstance(out, QuantTensor) is return_quant_tensor
+        assert torch.equal(out.value if return_quant_tensor else out, expected)
+        assert torch.equal(indices, where)
+
+
+def test_global_average_lies_on_a_finer_grid():
+    x = quantized(2, 3, 6, 6)
+    out = QuantAdaptiveAvgPool2d(1, return_quant_tensor=True)(x)
+    assert torch.equal(out.int().double(), x.int().double().sum((2, 3), keepdim=True))
 
 
 # QuantEltwiseAdd
@@ -94,6 +117,7 @@ def test_max_pool_still_returns_indices():
 
 def add(**keywords):
     bounds = {"input_min_val": -1.0, "input_max_val": 1.0}
+    keywords = {"output_quant": None, **keywords}
     return QuantEltwiseAdd(Int8ActPerTensorFloatMinMaxInit, **bounds, **keywords)
 
 
@@ -123,7 +147,7 @@ def test_output_quantizer_rounds_the_sum():
 
 def test_without_quantizers_it_is_a_plain_sum():
     x, y = torch.randn(5), torch.randn(5)
-    assert torch.equal(QuantEltwiseAdd(input_quant=None)(x, y), x + y)
+    assert torch.equal(QuantEltwiseAdd(None, None)(x, y), x + y)
 
 
 def test_one_proxy_can_quantize_operands_and_sum(backend):

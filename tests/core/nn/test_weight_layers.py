@@ -8,7 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from qat.nn import QuantConv1d, QuantConv2d, QuantConv3d, QuantLinear
+from qat.nn import (
+    QuantConv1d,
+    QuantConv2d,
+    QuantConv3d,
+    QuantConvTranspose1d,
+    QuantConvTranspose2d,
+    QuantConvTranspose3d,
+    QuantLinear,
+    QuantScaleBias,
+    ScaleBias,
+)
 from qat.quantizers import (
     Int8ActPerTensorFloatMinMaxInit,
     Int8WeightPerChannelFloat,
@@ -22,6 +32,12 @@ from qat.quantizers import (
 def conv_case(dims, shape, **arguments):
     """Quantized class, float class, arguments, input shape."""
     quantized = {1: QuantConv1d, 2: QuantConv2d, 3: QuantConv3d}[dims]
+    return quantized, quantized.float_class, arguments, shape
+
+
+def transpose_case(dims, shape, **arguments):
+    """The same of a transposed convolution."""
+    quantized = {1: QuantConvTranspose1d, 2: QuantConvTranspose2d, 3: QuantConvTranspose3d}[dims]
     return quantized, quantized.float_class, arguments, shape
 
 
@@ -47,6 +63,15 @@ LAYERS = {
     "conv2d_same": conv_case(2, (2, 3, 6, 6), **CHANNELS, kernel_size=3, **CIRCULAR),
     "conv2d_depthwise": conv_case(2, (2, 4, 5, 5), **DEPTHWISE, kernel_size=3),
     "conv3d": conv_case(3, (1, 3, 4, 4, 4), **CHANNELS, kernel_size=2, stride=(1, 2, 1)),
+    "transpose1d": transpose_case(1, (2, 4, 5), **GROUPED, kernel_size=3, stride=2, padding=1),
+    "transpose2d": transpose_case(
+        2, (2, 3, 4, 4), **CHANNELS, kernel_size=(3, 2), stride=2, output_padding=1, dilation=2
+    ),
+    "transpose2d_depthwise": transpose_case(
+        2, (2, 4, 3, 3), **DEPTHWISE, kernel_size=3, bias=False
+    ),
+    "transpose3d": transpose_case(3, (1, 3, 2, 3, 2), **CHANNELS, kernel_size=2, stride=(1, 2, 1)),
+    "scale_bias": (QuantScaleBias, ScaleBias, {"num_features": 3, "bias": True}, (2, 3, 4, 4)),
 }
 
 
@@ -55,13 +80,14 @@ def case(request):
     return LAYERS[request.param]
 
 
-def per_tensor(w, qmax=127):
+def per_tensor(w, qmax=127, dim=0):
     scale = w.abs().max() / qmax
     return torch.round(w / scale).clamp(-qmax, qmax), scale
 
 
-def per_channel(w):
-    scale = w.abs().flatten(1).amax(1).reshape(-1, *[1] * (w.dim() - 1)) / 127
+def per_channel(w, dim=0):
+    others = [d for d in range(w.dim()) if d != dim]
+    scale = (w.abs().amax(others, keepdim=True) if others else w.abs()) / 127
     return torch.round(w / scale).clamp(-127, 127), scale
 
 
@@ -128,7 +154,7 @@ def test_output_is_the_float_operation_on_the_quantized_weight(case, weight):
     quantizer, keywords, formula = WEIGHTS[weight]
     layer = quantized_class(**arguments, weight_quant=quantizer, **keywords)
     x = torch.randn(shape)
-    q, scale = formula(layer.weight.detach().double())
+    q, scale = formula(layer.weight.detach().double(), dim=layer.output_channel_dim)
     expected = reference(layer, float_class, arguments, q * scale, x)
     torch.testing.assert_close(layer(x).double(), expected, rtol=1e-4, atol=1e-5)
 

@@ -1,0 +1,86 @@
+"""The projections of multi-head attention: queries, keys and values, from one weight or three."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from qat.tensor import QuantTensor
+
+from .composed import require_scales
+from .linear import QuantLinear
+from .proxies import Quantizer, unwrap, with_prefix
+
+Given = Tensor | QuantTensor
+
+
+class PackedProjection(QuantLinear):
+    """Queries, keys and values from one weight [3 E, E]: one scale for all where it is per tensor.
+
+    Where the three inputs are one, so is the matrix product.
+    """
+
+    def project(self, query: Given, key: Given, value: Given) -> tuple[Tensor, ...]:
+        if query is key and key is value:
+            return unwrap(self(query)).chunk(3, dim=-1)
+        weight = self.weight_quant(self.weight)
+        weights = weight.value.chunk(3)
+        inputs = [self.input_quant(query), self.input_quant(key)]
+        inputs.append(inputs[1] if value is key else self.input_quant(value))
+        if self.bias is None:
+            return tuple(F.linear(unwrap(x), w) for x, w in zip(inputs, weights, strict=True))
+        biases = [unwrap(self._quantize_bias(x, weight)).chunk(3)[i] for i, x in enumerate(inputs)]
+        each = zip(inputs, weights, biases, strict=True)
+        return tuple(F.linear(unwrap(x), w, b) for x, w, b in each)
+
+
+def check_projection(
+    name: str,
+    quantizers: dict[str, Quantizer],
+    overrides: dict[str, Any],
+    roles: tuple[str, ...],
+    scale_sources: tuple[str, ...],
+) -> None:
+    kind = "QuantMultiheadAttention"
+    prefixes = tuple(f"{role}_" for role in roles)
+    unknown = [f"{name}_{key}" for key in overrides if not key.startswith(prefixes)]
+    if unknown:
+        known = ", ".join(f"{name}_{prefix}" for prefix in prefixes)
+        raise TypeError(
+            f"{kind} has no argument {', '.join(unknown)}; attributes of these quantizers start "
+            f"with {known}."
+        )
+    bias: Any = quantizers["bias_quant"]
+    if isinstance(bias, type):
+        bias = bias.let(**with_prefix("bias_", overrides))  # type: ignore[attr-defined]
+    sources = {f"{name}_{source}": quantizers[source] for source in scale_sources}
+    require_scales(kind, f"{name}_bias_quant", bias, sources)
+
+
+def in_projections(
+    layer: nn.MultiheadAttention, packed: bool
+) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """Weight and bias of the projections by name, as parameters of ``layer`` or parts of them."""
+    if packed:
+        return {"in_proj": (layer.in_proj_weight, layer.in_proj_bias)}
+    separate: Any = (layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight)
+    weights = separate if layer.in_proj_weight is None else layer.in_proj_weight.detach().chunk(3)
+    bias = layer.in_proj_bias
+    biases: Any = [None] * 3 if bias is None else bias.detach().chunk(3)
+    names = ("q_proj", "k_proj", "v_proj")
+    return {name: pair for name, *pair in zip(names, weights, biases, strict=True)}  # type: ignore[misc]
+
+
+def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+    use_parameters(linear, weight, bias)
+    return linear
+
+
+def use_parameters(layer: Any, weight: Tensor, bias: Tensor | None) -> None:
+    layer.weight = _parameter(weight)
+    layer.bias = None if bias is None else _parameter(bias)
+
+
+def _parameter(tensor: Tensor) -> nn.Parameter:
+    return tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor.clone())
