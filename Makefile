@@ -1,5 +1,6 @@
 # make train   trains the binary ResNet on digits, from nothing but Python, pip and make
 # make test    lint, types, tests
+# make docs    the pages of docs/ that are made from the code
 # make bench   speed and memory of quantized training against float, with goals
 #
 # All work in .venv, which they make on the first run; a later run installs again only when
@@ -11,16 +12,17 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint bench oracle clean
+.PHONY: help train test lint docs bench oracle clean
 .NOTPARALLEL:  # all install into the same .venv
 
 help:
 	@echo "make train   make .venv, install, train the binary ResNet on digits"
 	@echo "make test    make .venv, install with the test tools, run lint, types and tests"
 	@echo "make lint    lint and types only"
+	@echo "make docs    write the pages of docs/ that are made from the code"
 	@echo "make bench   measure speed and memory against float; fails where a goal is missed"
 	@echo "             make bench BENCH='--quick' is a first look; other options: --help"
-	@echo "make oracle  install Brevitas for make bench to compare with"
+	@echo "make oracle  install Brevitas for make test and make bench to compare with"
 	@echo "make clean   remove .venv and caches (run folders stay)"
 
 train: $(VENV)/.installed
@@ -33,6 +35,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m docs.generate
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run_all $(BENCH)
