@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from qat.components import set_progress
 from qat_cli.console import Console
 from qat_cli.data import Batches
 from qat_cli.engine.diagnosis import find_non_finite
@@ -46,7 +47,8 @@ def train_one_epoch(
     """Train on the batches of ``epoch`` from ``first_batch`` on.
 
     Args:
-        model: is put into training mode.
+        model: is put into training mode; quantizers whose gradient changes over the training are
+            told how much of it is over.
         batches: the training part.
         epoch: number of the epoch, 0 is the first; chooses order, augmentation, learning rate.
         first_batch: batches of this epoch that were done before.
@@ -59,6 +61,7 @@ def train_one_epoch(
             before the step is taken, on a GPU when the ticker is due or the epoch over.
     """
     model.train()
+    set_progress(model, epoch / step.schedule.epochs)
     looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
     done = first_batch
     for images, labels in batches.epoch(epoch, first_batch):

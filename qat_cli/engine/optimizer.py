@@ -39,8 +39,9 @@ OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], OptimizerConfig], Optim
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
     """The optimizer that ``config`` names, over three groups of parameters.
 
-    Matrices and kernels are decayed by ``weight_decay``; biases and normalisation, which have one
-    dimension, are not; learned scales (``scaling`` in their names) have ``scale_lr`` and
+    Matrices and kernels are decayed by ``weight_decay``. Biases and normalisation, which have one
+    dimension, are not, nor is what quantizers learn beside scales: zero points, bit widths,
+    rounding. Learned scales (``scaling`` in their names) have ``scale_lr`` and
     ``scale_weight_decay``. Every group carries ``peak_lr`` for :func:`set_learning_rate`.
     """
     scales: list[nn.Parameter] = []
@@ -52,7 +53,8 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
         if "scaling" in name:
             scales.append(parameter)
         else:
-            (matrices if parameter.ndim > 1 else vectors).append(parameter)
+            is_decayed = parameter.ndim > 1 and ".tensor_quant." not in name
+            (matrices if is_decayed else vectors).append(parameter)
     scale_lr = config.lr if config.scale_lr is None else config.scale_lr
     groups: list[dict[str, Any]] = [
         {"params": matrices, "peak_lr": config.lr, "weight_decay": config.weight_decay},

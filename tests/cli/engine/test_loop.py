@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from qat.nn import QuantLinear
+from qat.quantizers import IRNetWeight
 from qat_cli.console import Console
 from qat_cli.data import Batches, Part
 from qat_cli.data.images import MemoryImages
@@ -28,11 +30,11 @@ def batches(count=8):
     return Batches(part, [0.5], [0.5], batch_size=4)
 
 
-def train(model, **config):
+def train(model, epoch=0, epochs=1, **config):
     config = OptimizerConfig(lr=0.1, **config)
     step = Step(
         make_optimizer(model, config),
-        Schedule(ScheduleConfig(), 2, 1),
+        Schedule(ScheduleConfig(), 2, epochs),
         label_smoothing=0.1,
         clip_grad_norm=config.clip_grad_norm,
         latent_clip=None,
@@ -40,7 +42,7 @@ def train(model, **config):
     )
     tally, done = Tally(torch.device("cpu")), []
     with Ticker(Console(), "epoch", 8) as ticker:
-        train_one_epoch(model, batches(), 0, 0, step, tally, ticker, done.append)
+        train_one_epoch(model, batches(), epoch, 0, step, tally, ticker, done.append)
     return tally.metrics(), done
 
 
@@ -54,6 +56,13 @@ def test_an_epoch_trains_on_every_batch_and_counts_every_image():
     metrics, done = train(model)
     assert metrics.images == 8 and done == [1, 2]
     assert not torch.equal(model[1].weight, before)
+
+
+def test_a_gradient_that_sharpens_over_the_training_is_told_how_much_of_it_is_over():
+    model = nn.Sequential(nn.Flatten(), QuantLinear(4, 2, weight_quant=IRNetWeight))
+    train(model, epoch=2, epochs=4)
+    sharpness = [b for name, b in model.named_buffers() if name.endswith("sharpness")]
+    assert [float(t) for t in sharpness] == [pytest.approx(1.0)]  # from 0.1 to 10, half-way
 
 
 def test_the_gradient_norm_is_limited():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from qat.nn import QuantLinear
 from qat_cli.engine.optimizer import (
     binary_weights,
     clamp_latent,
@@ -30,6 +31,13 @@ def test_only_matrices_are_decayed_and_scales_have_their_own_settings():
     assert found[id(model.conv.bias)] == (0.1, 0.0)
     assert found[id(model.scaling_impl["value"])] == (0.001, 0.5)
     assert len(found) == 3
+
+
+def test_what_a_quantizer_learns_beside_its_scale_is_not_decayed():
+    model = nn.Sequential(QuantLinear(3, 2, weight_float_to_int_impl_type="learned_round"))
+    groups = make_optimizer(model, OptimizerConfig(lr=0.1, weight_decay=0.01)).param_groups
+    decayed = [parameter for g in groups if g["weight_decay"] for parameter in g["params"]]
+    assert [id(parameter) for parameter in decayed] == [id(model[0].weight)]
 
 
 def test_every_group_follows_the_schedule_from_its_own_peak():
