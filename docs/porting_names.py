@@ -9,9 +9,8 @@ import importlib
 import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-NAMES_FILE = Path(__file__).with_name("brevitas_names.json")
+from docs.brevitas_names import FILE
 
 #: Brevitas package (the longest that fits counts) -> ours.
 COUNTERPARTS = {
@@ -161,32 +160,37 @@ class Port:
 
     @property
     def full_name(self) -> str:
+        """``module.name`` in Brevitas."""
         return f"{self.module}.{self.name}"
 
     @property
     def is_renamed(self) -> bool:
+        """Whether it is here under another name."""
         return self.ours is not None and not self.ours.endswith(f".{self.name}")
 
 
 def ports() -> list[Port]:
     """Every public name of Brevitas and where it is here, as the library is now.
 
-    Raises:
-        LookupError: a name is neither here nor in a table; or a table contradicts the library.
+    One that is neither here nor in a table has no ``reason``; the tests refuse it.
     """
-    names = json.loads(NAMES_FILE.read_text())["names"]
+    names = json.loads(FILE.read_text())["names"]
     return [_port(module, name) for module, members in names.items() for name in members]
 
 
 def brevitas_version() -> str:
     """The release whose names these are."""
-    return str(json.loads(NAMES_FILE.read_text())["version"])
+    return str(json.loads(FILE.read_text())["version"])
+
+
+def package_of(module: str) -> str:
+    """The package of :data:`COUNTERPARTS` that a module of Brevitas belongs to."""
+    return max((p for p in COUNTERPARTS if f"{module}.".startswith(f"{p}.")), key=len)
 
 
 def counterpart(module: str) -> str:
     """Our module for a module of Brevitas."""
-    package = max((p for p in COUNTERPARTS if f"{module}.".startswith(f"{p}.")), key=len)
-    return COUNTERPARTS[package]
+    return COUNTERPARTS[package_of(module)]
 
 
 def is_there(full_name: str) -> bool:

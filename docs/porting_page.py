@@ -5,7 +5,14 @@ from collections.abc import Iterable
 
 from docs.differences import WANTED
 from docs.markdown import cell, table
-from docs.porting_names import COUNTERPARTS, Port, brevitas_version, counterpart, ports
+from docs.porting_names import (
+    COUNTERPARTS,
+    Port,
+    brevitas_version,
+    counterpart,
+    package_of,
+    ports,
+)
 from docs.porting_text import DIFFERENCES, INTRODUCTION
 
 
@@ -13,7 +20,7 @@ def page() -> str:
     """The whole text."""
     by_package: dict[str, list[Port]] = defaultdict(list)
     for port in ports():
-        by_package[_package(port.module)].append(port)
+        by_package[package_of(port.module)].append(port)
     parts = [INTRODUCTION.format(version=brevitas_version())]
     for package in COUNTERPARTS:
         if by_package[package]:
@@ -24,10 +31,6 @@ def page() -> str:
 
 def _names(patterns: str) -> str:
     return ", ".join(f"`{pattern}`" for pattern in patterns.split())
-
-
-def _package(module: str) -> str:
-    return max((p for p in COUNTERPARTS if f"{module}.".startswith(f"{p}.")), key=len)
 
 
 def _section(package: str, names: list[Port]) -> str:

@@ -123,8 +123,6 @@ RESTRICT = {
     RestrictValueType.INT: IntRestrictValue,
     RestrictValueType.POWER_OF_TWO: PowerOfTwoRestrictValue,
 }
-#: Those that can hold no negative number: their logarithm is what is stored.
-LOGARITHMIC = (RestrictValueType.LOG_FP, RestrictValueType.POWER_OF_TWO)
 
 
 class _RestrictValue(nn.Module):

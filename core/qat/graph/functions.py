@@ -204,6 +204,3 @@ GRID_KEEPING_METHODS = (
     "detach",
     "to",
 )
-#: Functions and methods that give no tensor of activations.
-SHAPE_FUNCTIONS = (getattr, operator.floordiv, operator.mul, operator.sub, operator.truediv)
-SHAPE_METHODS = ("size", "dim", "numel", "shape")

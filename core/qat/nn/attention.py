@@ -16,7 +16,8 @@ from qat.quantizers import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
 from qat.tensor import QuantTensor
 
 from .attention_mask import Mask
-from .proxies import Quantizer, make_proxy, unwrap, with_prefix
+from .proxies import Quantizer, make_proxy, returned, unwrap, with_prefix
+from .refusals import check_names
 
 PreProcess = Callable[[Any], Any] | None
 #: The quantizers of attention by their arguments, in the order of the computation.
@@ -52,12 +53,7 @@ class QuantAttention(nn.Module):
             TypeError: an override with none of the names in front.
         """
         prefixes = tuple(f"{role}_" for role in quantizers)
-        unknown = [name for name in overrides if not name.startswith(prefixes)]
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no argument {', '.join(unknown)}; attributes of its "
-                f"quantizers start with {', '.join((*prefixes, *others))}."
-            )
+        check_names(type(self).__name__, overrides, (*prefixes, *others))
         for role, quant in quantizers.items():
             own = with_prefix(f"{role}_", overrides)
             proxy = make_proxy(self, quant, ActQuantProxyFromInjector, own, f"{role}_quant")
@@ -234,9 +230,7 @@ class QuantScaledDotProductAttention(QuantAttention):
         factor = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
         attended, _ = self.attend(q * factor, k, v, Mask.of(attn_mask), dropout_p)
         out = self.sdpa_output_quant(attended)
-        if not self.return_quant_tensor:
-            return unwrap(out)
-        return out if isinstance(out, QuantTensor) else QuantTensor(out, training=self.training)
+        return returned(out, self.return_quant_tensor, self.training)
 
 
 def _processed(function: PreProcess, x: Any) -> Any:

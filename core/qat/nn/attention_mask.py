@@ -36,6 +36,7 @@ class Mask:
         return Mask(added, _joined(self.blocked, other.blocked, torch.logical_or))
 
     def add_to(self, scores: Tensor) -> Tensor:
+        """``scores`` with what is added to them; what blocks is left to :meth:`softmax`."""
         return scores if self.added is None else scores + self.added.to(scores.dtype)
 
     def softmax(self, scores: Tensor) -> Tensor:

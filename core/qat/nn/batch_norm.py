@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .merging import of_batch_norm, scale_and_shift
+from .refusals import check_float_class
 from .scale_bias import QuantScaleBias
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -42,11 +43,7 @@ class _BatchNormToQuantScaleBias(QuantScaleBias):
             TypeError: ``layer`` is of another class.
             ValueError: it has no running statistics.
         """
-        if not isinstance(layer, cls.batch_norm_class):
-            raise TypeError(
-                f"{cls.__name__}.from_float takes a {cls.batch_norm_class.__name__}, "
-                f"not a {type(layer).__name__}."
-            )
+        check_float_class(cls.__name__, layer, cls.batch_norm_class)
         made = cls(layer.num_features, layer.eps, weight_quant=None, device="meta")  # type: ignore[arg-type]
         made.weight, made.bias = map(nn.Parameter, of_batch_norm(layer))
         made.train(layer.training)

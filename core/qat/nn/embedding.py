@@ -27,6 +27,8 @@ class QuantEmbedding(QuantizedWeight, nn.Embedding):
             per channel is one per row.
         return_quant_tensor: give a ``QuantTensor``, with the scales of the rows looked up.
         weight_*: attributes that replace those of the quantizer: ``weight_bit_width=4``.
+    Raises:
+        ValueError: a ``weight_quant`` that depends on an input (accumulator-aware).
     """
 
     float_class = nn.Embedding
@@ -50,6 +52,16 @@ class QuantEmbedding(QuantizedWeight, nn.Embedding):
         super().__init__(
             *args, weight_quant=weight_quant, return_quant_tensor=return_quant_tensor, **kwargs
         )
+
+    def _set_quantizers(self, arguments: dict[str, Any], return_quant_tensor: bool) -> None:
+        super()._set_quantizers(arguments, return_quant_tensor)
+        if self.weight_quant.requires_quant_input:
+            quantizer: Any = self.weight_quant.injector
+            raise ValueError(
+                f"QuantEmbedding: weight_quant is {quantizer.__name__}, which bounds sums of "
+                f"products, but rows are looked up and summed with nothing; use another such as "
+                f"Int8WeightPerChannelFloat."
+            )
 
     def forward(self, input: Tensor) -> Tensor | QuantTensor:  # type: ignore[override]
         """Rows of the quantized table: [*] -> [*, embedding_dim]."""

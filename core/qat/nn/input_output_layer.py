@@ -8,7 +8,8 @@ from qat.proxy import ActQuantProxyFromInjector
 from qat.quantizers import Int8ActPerTensorFloat
 from qat.tensor import QuantTensor
 
-from .proxies import Quantizer, make_proxy, unwrap, with_prefix
+from .proxies import Quantizer, make_proxy, returned, with_prefix
+from .refusals import check_names
 
 _PREFIXES = ("input_", "output_")
 
@@ -38,9 +39,7 @@ class QuantInputOutputLayer(nn.Module):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        unknown = [name for name in kwargs if not name.startswith(_PREFIXES)]
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no argument {', '.join(unknown)}.")
+        check_names(type(self).__name__, kwargs, _PREFIXES)
         self.return_quant_tensor = return_quant_tensor
         for_input, for_output = (with_prefix(prefix, kwargs) for prefix in _PREFIXES)
         if tie_input_output_quant:
@@ -78,6 +77,4 @@ class QuantInputOutputLayer(nn.Module):
         return {**for_input, **for_output}
 
     def _give(self, out: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        if not self.return_quant_tensor:
-            return unwrap(out)
-        return out if isinstance(out, QuantTensor) else QuantTensor(out, training=self.training)
+        return returned(out, self.return_quant_tensor, self.training)

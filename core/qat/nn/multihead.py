@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from qat.quantizers import (
     Int8ActPerTensorFloat,
@@ -15,18 +14,20 @@ from qat.quantizers import (
 )
 
 from .attention import ATTENTION_QUANTIZERS, QuantAttention
-from .attention_mask import Mask
 from .composed import rebuild_parameter_quantizers
 from .linear import QuantLinear
+from .multihead_inputs import check_inputs, check_is_causal, check_sizes, joined_masks
 from .projections import (
     Given,
     PackedProjection,
     check_projection,
     in_projections,
     linear_of,
+    rename_projections,
     use_parameters,
 )
 from .proxies import Quantizer, unwrap, with_prefix
+from .refusals import check_float_class
 
 #: Quantizers of a projection that keywords can change.
 _PROJECTION_ROLES = ("input", "weight", "bias")
@@ -96,7 +97,7 @@ class QuantMultiheadAttention(QuantAttention):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        _check_arguments(embed_dim, num_heads, dropout)
+        check_sizes(embed_dim, num_heads, dropout)
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.head_dim = embed_dim // num_heads
@@ -166,7 +167,9 @@ class QuantMultiheadAttention(QuantAttention):
             self.get_submodule(f"{role}_quant").to(device=weight.device, dtype=weight.dtype)
 
     @classmethod
-    def from_float(cls, layer: nn.Module, **arguments: Any) -> "QuantMultiheadAttention":
+    def from_float(
+        cls, layer: nn.MultiheadAttention, **arguments: Any
+    ) -> "QuantMultiheadAttention":
         """The quantized layer in place of ``layer``.
 
         The parameters are those of ``layer``, not copies, except where one of its own is split:
@@ -178,11 +181,7 @@ class QuantMultiheadAttention(QuantAttention):
         Raises:
             TypeError: ``layer`` is of another class.
         """
-        if not isinstance(layer, nn.MultiheadAttention):
-            raise TypeError(
-                f"{cls.__name__}.from_float takes a MultiheadAttention, "
-                f"not a {type(layer).__name__}."
-            )
+        check_float_class(cls.__name__, layer, cls.float_class)
         example = layer.out_proj.weight
         made = cls(
             layer.embed_dim,
@@ -240,13 +239,16 @@ class QuantMultiheadAttention(QuantAttention):
             ValueError: shapes that do not fit; ``is_causal`` without ``attn_mask``.
             NotImplementedError: nested tensors.
         """
-        self._check(query, key, value, attn_mask, is_causal)
+        check_inputs(query, key, value, (self.embed_dim, self.kdim, self.vdim))
+        check_is_causal(is_causal, attn_mask)
         is_batched = query.dim() == 3
         query, key, value = self._time_first(query, key, value)
         if key_padding_mask is not None and not is_batched:
             key_padding_mask = key_padding_mask.unsqueeze(0)
         length, batch = query.shape[:2]
-        mask = self._mask(key_padding_mask, attn_mask, batch, length, key.shape[0])
+        added = int(self.bias_k is not None) + int(self.add_zero_attn)
+        sizes = batch, self.num_heads, length, key.shape[0]
+        mask = joined_masks(key_padding_mask, attn_mask, sizes, added)
         q, k, v = self._project(query, key, value)
         if self.bias_k is not None and self.bias_v is not None:
             k = torch.cat([k, self.bias_k.expand(1, batch, -1)])
@@ -293,81 +295,6 @@ class QuantMultiheadAttention(QuantAttention):
         length, batch, _ = x.shape
         return x.reshape(length, batch * self.num_heads, self.head_dim).transpose(0, 1)
 
-    def _mask(
-        self,
-        key_padding_mask: Tensor | None,
-        attn_mask: Tensor | None,
-        batch: int,
-        length: int,
-        keys: int,
-    ) -> Mask:
-        """Both masks, with free columns for the keys that are added."""
-        heads = batch * self.num_heads
-        added = int(self.bias_k is not None) + int(self.add_zero_attn)
-        both = Mask(None, None)
-        if attn_mask is not None:
-            _check_mask("attn_mask", attn_mask, [(length, keys), (heads, length, keys)])
-            both = Mask.of(F.pad(attn_mask, (0, added)))
-        if key_padding_mask is not None:
-            _check_mask("key_padding_mask", key_padding_mask, [(batch, keys)])
-            padding = F.pad(key_padding_mask, (0, added))
-            both = both.joined(Mask.of(padding.repeat_interleave(self.num_heads, 0).unsqueeze(1)))
-        return both
-
-    def _check(self, query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
-        if any(x.is_nested for x in (query, key, value)):
-            raise NotImplementedError(
-                "QuantMultiheadAttention does not take nested tensors; pad them, and give "
-                "key_padding_mask."
-            )
-        widths = (self.embed_dim, self.kdim, self.vdim)
-        for name, x, width in zip(
-            ("query", "key", "value"), (query, key, value), widths, strict=True
-        ):
-            if x.dim() != query.dim() or x.dim() not in (2, 3) or x.shape[-1] != width:
-                raise ValueError(
-                    f"QuantMultiheadAttention: {name} has shape {tuple(x.shape)}; all three have 3 "
-                    f"dimensions, or 2 without a batch, and here the last is {width}."
-                )
-        if is_causal and attn_mask is None:
-            raise ValueError(
-                "QuantMultiheadAttention: is_causal is a hint about attn_mask, which is None; give "
-                "the causal mask as attn_mask."
-            )
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
-        names = ["in_proj"] if self.is_packed else ["q_proj", "k_proj", "v_proj"]
-        for kind in ("weight", "bias"):
-            packed = state_dict.pop(f"{prefix}in_proj_{kind}", None)
-            if packed is not None:
-                for name, part in zip(names, packed.chunk(len(names)), strict=True):
-                    state_dict[f"{prefix}{name}.{kind}"] = part
-        for name in names:
-            separate = state_dict.pop(f"{prefix}{name}_weight", None)
-            if separate is not None:
-                state_dict[f"{prefix}{name}.weight"] = separate
+        rename_projections(state_dict, prefix, self.is_packed)
         super()._load_from_state_dict(state_dict, prefix, *others)
-
-
-def _check_arguments(embed_dim: int, num_heads: int, dropout: float) -> None:
-    if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
-        raise ValueError(
-            f"QuantMultiheadAttention: embed_dim {embed_dim} does not divide into num_heads "
-            f"{num_heads}; both are at least 1, and embed_dim is a multiple of num_heads."
-        )
-    if not 0.0 <= dropout <= 1.0:
-        raise ValueError(
-            f"QuantMultiheadAttention: dropout is {dropout}, a probability from 0 to 1."
-        )
-
-
-def _check_mask(name: str, mask: Tensor, shapes: list[tuple[int, ...]]) -> None:
-    if mask.dtype != torch.bool and not mask.is_floating_point():
-        raise TypeError(
-            f"QuantMultiheadAttention: {name} is of type {mask.dtype}; it must be bool or float."
-        )
-    if tuple(mask.shape) not in shapes:
-        raise ValueError(
-            f"QuantMultiheadAttention: {name} has shape {tuple(mask.shape)}; for these inputs it "
-            f"must be {' or '.join(map(str, shapes))}."
-        )

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from qat.proxy import ActQuantProxyFromInjector
 from qat.tensor import QuantTensor
 
-from .proxies import Quantizer, accepted_by, make_proxy, unwrap, with_prefix
+from .proxies import Quantizer, accepted_by, make_proxy, returned, with_prefix
+from .refusals import check_names
 
 
 class QuantOutputLayer(nn.Module):
@@ -32,9 +33,7 @@ class QuantOutputLayer(nn.Module):
     ) -> None:
         float_arguments = accepted_by(self.float_class, kwargs)
         rest = {name: item for name, item in kwargs.items() if name not in float_arguments}
-        unknown = [name for name in rest if not name.startswith("output_")]
-        if unknown:
-            raise TypeError(f"{type(self).__name__} has no argument {', '.join(unknown)}.")
+        check_names(type(self).__name__, rest, ("output_",))
         super().__init__(*args, **float_arguments)
         self.return_quant_tensor = return_quant_tensor
         self.output_quant = make_proxy(
@@ -51,7 +50,4 @@ class QuantOutputLayer(nn.Module):
         return out
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        out = self.output_quant(self.compute(x))
-        if not self.return_quant_tensor:
-            return unwrap(out)
-        return out if isinstance(out, QuantTensor) else QuantTensor(out, training=self.training)
+        return returned(self.output_quant(self.compute(x)), self.return_quant_tensor, self.training)

@@ -9,7 +9,8 @@ from qat.tensor import QuantTensor
 
 from .composed import require_scales
 from .linear import QuantLinear
-from .proxies import Quantizer, unwrap, with_prefix
+from .proxies import Quantizer, unwrap
+from .refusals import check_names
 
 Given = Tensor | QuantTensor
 
@@ -21,6 +22,7 @@ class PackedProjection(QuantLinear):
     """
 
     def project(self, query: Given, key: Given, value: Given) -> tuple[Tensor, ...]:
+        """Queries, keys and values, [length, N, E] each."""
         if query is key and key is value:
             return unwrap(self(query)).chunk(3, dim=-1)
         weight = self.weight_quant(self.weight)
@@ -41,20 +43,24 @@ def check_projection(
     roles: tuple[str, ...],
     scale_sources: tuple[str, ...],
 ) -> None:
+    """Refuse attributes of no quantizer of the projection, and a bias without its scale.
+
+    Args:
+        name: the projection, as the arguments of attention name it.
+        quantizers: injector, proxy or None by argument of ``QuantLinear``.
+        overrides: attributes that replace theirs, without ``name`` in front.
+        roles: what attributes may start with.
+        scale_sources: the arguments that a bias may take its scale from.
+    Raises:
+        TypeError: an attribute that starts with no role.
+        ValueError: ``bias_quant`` needs a scale, and a quantizer it would take it from is None.
+    """
     kind = "QuantMultiheadAttention"
-    prefixes = tuple(f"{role}_" for role in roles)
-    unknown = [f"{name}_{key}" for key in overrides if not key.startswith(prefixes)]
-    if unknown:
-        known = ", ".join(f"{name}_{prefix}" for prefix in prefixes)
-        raise TypeError(
-            f"{kind} has no argument {', '.join(unknown)}; attributes of these quantizers start "
-            f"with {known}."
-        )
-    bias: Any = quantizers["bias_quant"]
-    if isinstance(bias, type):
-        bias = bias.let(**with_prefix("bias_", overrides))  # type: ignore[attr-defined]
+    given = [f"{name}_{attribute}" for attribute in overrides]
+    check_names(kind, given, [f"{name}_{role}_" for role in roles])
     sources = {f"{name}_{source}": quantizers[source] for source in scale_sources}
-    require_scales(kind, f"{name}_bias_quant", bias, sources)
+    bias_quant = quantizers["bias_quant"]
+    require_scales(kind, f"{name}_bias_quant", bias_quant, overrides, sources)
 
 
 def in_projections(
@@ -71,13 +77,29 @@ def in_projections(
     return {name: pair for name, *pair in zip(names, weights, biases, strict=True)}  # type: ignore[misc]
 
 
+def rename_projections(state_dict: dict[str, Tensor], prefix: str, packed: bool) -> None:
+    """Bring the keys of a state dict of torch's layer to those of the projections, in place."""
+    names = ["in_proj"] if packed else ["q_proj", "k_proj", "v_proj"]
+    for kind in ("weight", "bias"):
+        together = state_dict.pop(f"{prefix}in_proj_{kind}", None)
+        if together is not None:
+            for name, part in zip(names, together.chunk(len(names)), strict=True):
+                state_dict[f"{prefix}{name}.{kind}"] = part
+    for name in names:
+        separate = state_dict.pop(f"{prefix}{name}_weight", None)
+        if separate is not None:
+            state_dict[f"{prefix}{name}.weight"] = separate
+
+
 def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A float layer with these as its parameters."""
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
     use_parameters(linear, weight, bias)
     return linear
 
 
 def use_parameters(layer: Any, weight: Tensor, bias: Tensor | None) -> None:
+    """Give ``layer`` these parameters themselves, or copies where they are parts of others."""
     layer.weight = _parameter(weight)
     layer.bias = None if bias is None else _parameter(bias)
 

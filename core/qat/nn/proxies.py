@@ -102,6 +102,15 @@ def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str
     return f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; {hint}"
 
 
+def returned(
+    x: Tensor | QuantTensor, return_quant_tensor: bool, training: bool
+) -> Tensor | QuantTensor:
+    """``x`` as a layer with ``return_quant_tensor`` gives it; without a grid where it has none."""
+    if not return_quant_tensor:
+        return unwrap(x)
+    return x if isinstance(x, QuantTensor) else QuantTensor(x, training=training)
+
+
 def unwrap(x: Tensor | QuantTensor) -> Tensor:
     """The plain tensor of what flows between layers."""
     return x.value if isinstance(x, QuantTensor) else x

@@ -5,11 +5,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.inject import ExtendedInjector
 from qat.proxy import QuantProxy, WeightQuantProxyFromInjector
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor
 
 from .proxies import Quantizer, accepted_by, make_proxy, with_prefix
+from .refusals import check_float_class, check_names
 
 _DEFAULTS: Mapping[str, Quantizer] = {"weight": Int8WeightPerTensorFloat}
 
@@ -39,6 +41,14 @@ class QuantizedWeight(nn.Module):
     return_quant_tensor: bool
 
     def __init__(self, *args: Any, return_quant_tensor: bool = False, **kwargs: Any) -> None:
+        given = [
+            x.__name__ for x in args if isinstance(x, type) and issubclass(x, ExtendedInjector)
+        ]
+        if given:  # torch's layer would take it for a flag, such as bias
+            raise TypeError(
+                f"{type(self).__name__}: {given[0]} is given by position, where the float layer's "
+                f"own arguments are; give it by name, as weight_quant={given[0]}."
+            )
         float_arguments = accepted_by(self.float_class, kwargs)
         rest = {name: item for name, item in kwargs.items() if name not in float_arguments}
         super().__init__(*args, **float_arguments)
@@ -54,11 +64,7 @@ class QuantizedWeight(nn.Module):
         Raises:
             TypeError: ``layer`` is of another class.
         """
-        if not isinstance(layer, cls.float_class):
-            raise TypeError(
-                f"{cls.__name__}.from_float takes a {cls.float_class.__name__}, "
-                f"not a {type(layer).__name__}."
-            )
+        check_float_class(cls.__name__, layer, cls.float_class)
         made = cls(**cls._arguments_of(layer), weight_quant=None, device="meta")
         made.weight = layer.weight  # type: ignore[assignment]
         if hasattr(layer, "bias"):
@@ -81,13 +87,7 @@ class QuantizedWeight(nn.Module):
             for name, item in arguments.items()
             if name not in [f"{role}_quant" for role in self.roles]
         }
-        prefixes = tuple(f"{role}_" for role in self.roles)
-        unknown = [name for name in overrides if not name.startswith(prefixes)]
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no argument {', '.join(unknown)}; attributes of its "
-                f"quantizers start with {', '.join(prefixes)}."
-            )
+        check_names(type(self).__name__, overrides, [f"{role}_" for role in self.roles])
         self.return_quant_tensor = return_quant_tensor
         for role, proxy_class in self.roles.items():
             own = with_prefix(f"{role}_", overrides)

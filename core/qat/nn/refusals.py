@@ -1,8 +1,10 @@
-"""What a layer says when a quantizer can not be built for it: which layer, which argument, what."""
+"""What a layer refuses when it is built, and says: which layer, which argument, what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from torch import nn
 
 from qat.inject import DependencyError, ExtendedInjector
 from qat.proxy import (
@@ -23,7 +25,37 @@ EXAMPLES: dict[type[QuantProxy], tuple[str, str]] = {
     TruncQuantProxyFromInjector: ("truncated accumulator", "TruncTo8bit"),
     ClampQuantProxyFromInjector: ("clamped accumulator", "ClampTo8bit"),
 }
-_LOCATED = (ValueError, TypeError, NotImplementedError, DependencyError)
+_LOCATED = (ValueError, TypeError, NotImplementedError)
+
+
+def check_names(kind: str, names: Iterable[str], prefixes: Sequence[str]) -> None:
+    """Refuse keyword arguments that belong to no quantizer of a layer.
+
+    Args:
+        kind: class name of the layer.
+        names: the arguments that the layer itself does not take.
+        prefixes: what the attributes of its quantizers start with.
+    Raises:
+        TypeError: one that starts with none of them.
+    """
+    unknown = [name for name in names if not name.startswith(tuple(prefixes))]
+    if unknown:
+        raise TypeError(
+            f"{kind} has no argument {', '.join(unknown)}; attributes of its quantizers start "
+            f"with {', '.join(prefixes)}."
+        )
+
+
+def check_float_class(kind: str, layer: nn.Module, float_class: type[nn.Module]) -> None:
+    """Refuse a float layer that ``kind`` does not quantize.
+
+    Raises:
+        TypeError: ``layer`` is of another class than ``float_class``.
+    """
+    if not isinstance(layer, float_class):
+        raise TypeError(
+            f"{kind}.from_float takes a {float_class.__name__}, not a {type(layer).__name__}."
+        )
 
 
 def check_role(
@@ -77,9 +109,14 @@ def _example(proxy: QuantProxy) -> str:
 
 @contextmanager
 def located(kind: str, argument: str) -> Iterator[None]:
-    """Errors raised inside say for which layer and which argument of it, in front."""
+    """Errors raised inside say for which layer and which argument of it.
+
+    In front; or behind the chain of attributes, where one can not be resolved.
+    """
     try:
         yield
+    except DependencyError as error:
+        raise DependencyError(f"{error}, for {argument} of {kind}") from error
     except _LOCATED as error:
         if type(error) not in _LOCATED or str(error).startswith(f"{kind}: "):
             raise

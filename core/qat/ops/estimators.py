@@ -35,7 +35,7 @@ def estimated_binary_quantize(x: Tensor, scale: Tensor, gradient: str, sharpness
         - ``"ede"``: ``scale * k * t * (1 - tanh(t x)^2)`` with ``k = max(1 / t, 1)`` (IR-Net,
           arXiv:1909.10788, section 3.3);
         - ``"xnor"``: ``1 / n + scale`` where ``|x| <= 1``, else ``1 / n``, for the ``n`` elements
-          that share a scale (XNOR-Net, arXiv:1603.05279, eq. 10).
+          that share a scale (XNOR-Net, arXiv:1603.05279).
 
         To ``scale``, summed: ``sign(x)``.
 
@@ -66,7 +66,7 @@ def two_sided_ternary_quantize(
         ``negative`` below, unchanged between the thresholds. To ``positive`` the sum of the
         gradients above, to ``negative`` the negated sum of those below (the paper gives that of
         ``-negative``). None to ``threshold``.
-    Source: TTQ, arXiv:1612.01064, section 4.1.
+    Source: TTQ, arXiv:1612.01064.
 
     >>> x, half = torch.tensor([-0.7, 0.2, 3.0]), torch.tensor(0.5)
     >>> two_sided_ternary_quantize(x, half, torch.tensor(2.0), torch.tensor(1.0), True)

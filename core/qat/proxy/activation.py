@@ -62,11 +62,13 @@ class ActQuantProxyFromInjector(QuantProxy):
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
         self._signed, self._format = self.is_signed, self.float_format
+        #: Whether each tensor gets a scale of its own, as declared by the quantizer.
+        kind = str(self._declared("scaling_impl_type")).lower()
+        self.is_dynamic = kind == ScalingImplType.DYNAMIC
 
     def scale(self) -> Tensor | None:
         """The scale now in use; None where nothing is quantized, or each tensor has its own."""
-        is_dynamic = str(self._declared("scaling_impl_type")).lower() == ScalingImplType.DYNAMIC
-        return None if is_dynamic else super().scale()
+        return None if self.is_dynamic else super().scale()
 
     def _reference_tensor(self) -> Tensor | None:
         # The first quantizer of a layer follows its weight, as those of weight and bias do.

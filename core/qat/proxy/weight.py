@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor
 
-from qat.components.scaling import attribute
 from qat.tensor import QuantTensor
 
 from .base import QuantProxy
@@ -44,7 +43,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
         self._signed, self._format = self.is_signed, self.float_format
-        self.requires_quant_input = _asks_for_input(self.tensor_quant)
+        self.requires_quant_input = bool(getattr(self.tensor_quant, "requires_quant_input", False))
         self._reuse = WeightReuse(capacity=len(self.tracked_modules))
 
     def train(self, mode: bool = True) -> "WeightQuantProxyFromInjector":
@@ -96,7 +95,3 @@ class WeightQuantProxyFromInjector(QuantProxy):
             f"grid; give the layer an input_quant, or set return_quant_tensor=True on the layer "
             f"before."
         )
-
-
-def _asks_for_input(quantizer: Any) -> bool:
-    return quantizer is not None and bool(attribute(quantizer, "requires_quant_input"))

@@ -33,7 +33,7 @@ class XNORWeight(PerChannel, _MeanBinaryWeight):
 
     Gradient: ``1 / n + a`` where ``|w| <= 1``, else ``1 / n``, for the ``n`` weights of a channel.
 
-    Source: XNOR-Net, arXiv:1603.05279, eq. 6 and 10.
+    Source: XNOR-Net, arXiv:1603.05279, Binary-Weight-Networks.
     """
 
     sign_gradient_type = SignGradient.XNOR
@@ -135,7 +135,7 @@ class TTQWeight(_TwoSidedTernary):
     Gradient: to ``w`` times ``p`` where ``w > d``, ``n`` where ``w < -d``, else 1; to ``p`` the sum
     of the gradients where ``w > d``, to ``n`` minus that where ``w < -d``.
 
-    Source: TTQ, arXiv:1612.01064, section 4.1.
+    Source: TTQ, arXiv:1612.01064.
     """
 
     scaling_impl = LearnedTwoSidedScaling

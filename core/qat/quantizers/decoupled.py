@@ -22,9 +22,16 @@ from qat.components.scaling import (
 from qat.components.shape import OverOutputChannelView
 from qat.components.stats import L1Norm, L2Norm
 from qat.components.zero_point import ZeroZeroPoint
-from qat.enums import FloatToIntImplType, RestrictValueType, ScalingImplType, StatsOp
-from qat.inject import ExtendedInjector, this, value
+from qat.enums import (
+    FloatToIntImplType,
+    RestrictValueType,
+    ScalingImplType,
+    ScalingPerOutputType,
+    StatsOp,
+)
+from qat.inject import ExtendedInjector, value
 
+from .bit_widths import check_narrow_range
 from .presets import SMALLEST_THRESHOLD, NarrowInt8, PerChannel, PowerOfTwo
 from .roles import WeightResolver
 
@@ -33,12 +40,16 @@ class DecoupledWeight(NarrowInt8, WeightResolver):
     """Statistics recomputed in front of the rounding; a scale learned from them on behind it."""
 
     tensor_quant = DecoupledRescalingIntQuant
-    decoupled_int_quant: Any = DecoupledIntQuant
     pre_scaling_impl: Any = StatsPreScaling
     pre_zero_point_impl: Any = ZeroZeroPoint
     scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
     scaling_stats_op = StatsOp.MAX
     tensor_clamp_impl: Any = TensorClampSte
+
+    @value
+    def decoupled_int_quant(narrow_range: bool, bit_width: Any) -> Any:
+        check_narrow_range(narrow_range, bit_width)
+        return DecoupledIntQuant
 
     @value
     def pre_threshold_impl(module: Any) -> Any:
@@ -70,12 +81,20 @@ class WeightNorm(PerChannel, DecoupledWeight):
     pre_scaling_impl: Any = ParameterPreScalingWeightNorm
     normalize_stats_class: Any = L2Norm
     pre_scaling_view_impl = OverOutputChannelView
-    pre_scaling_shape = this.per_channel_broadcastable_shape
     pre_scaling_min_val: Any = SMALLEST_THRESHOLD
     restrict_pre_scaling_impl = LogFloatRestrictValue
     restrict_scaling_type = RestrictValueType.LOG_FP
     scaling_min_val = SMALLEST_THRESHOLD
     tensor_clamp_impl = TensorClamp
+
+    @value
+    def pre_scaling_shape(per_channel_broadcastable_shape: Any, scaling_per_output: Any) -> Any:
+        if scaling_per_output == ScalingPerOutputType.GROUP:
+            raise NotImplementedError(
+                "scaling_per_output_type is 'group' with weight normalization, which is built per "
+                "output channel; use 'channel'."
+            )
+        return per_channel_broadcastable_shape
 
     @value
     def normalize_stats_impl(normalize_stats_class: Any) -> Any:
@@ -103,7 +122,8 @@ class AccumulatorAware(WeightNorm):
         return BitWidthStatefulConst(accumulator_bit_width)
 
     @value
-    def decoupled_int_quant(float_to_int_impl_type: Any) -> Any:
+    def decoupled_int_quant(float_to_int_impl_type: Any, narrow_range: bool, bit_width: Any) -> Any:
+        check_narrow_range(narrow_range, bit_width)
         if str(float_to_int_impl_type).lower() != FloatToIntImplType.ROUND_TO_ZERO:
             raise ValueError(
                 f"float_to_int_impl_type is {str(float_to_int_impl_type)!r}, which can make a "

@@ -35,6 +35,8 @@ from .roles import ActResolver, WeightResolver
 
 
 class MXMixin(ExtendedInjector):
+    """Blocks of 32, each with a power of two as its scale."""
+
     scaling_per_output_type = ScalingPerOutputType.GROUP
     group_size = 32
     scaling_stats_op = StatsOp.MAX
@@ -48,14 +50,20 @@ class MXMixin(ExtendedInjector):
 
 
 class MXWeightMixin(MXMixin):
+    """The scale of each block of a weight, recomputed at every call."""
+
     scaling_impl_type = ScalingImplType.STATS
 
 
 class MXActMixin(MXMixin):
+    """The scale of each block of the tensor at hand."""
+
     scaling_impl_type = ScalingImplType.DYNAMIC
 
 
 class MXMSEMixin(LearnedFromMSE):
+    """The scale of each block learned from the one of least squared error on."""
+
     scaling_min_val: Any = None
 
 

@@ -17,26 +17,36 @@ SMALLEST_THRESHOLD = 1e-10
 
 
 class SignedInt8(ExtendedInjector):
+    """8 bit signed: -128 to 127."""
+
     quant_type = QuantType.INT
     signed = True
     bit_width = 8
 
 
 class NarrowInt8(SignedInt8):
+    """8 bit signed without the most negative value: -127 to 127."""
+
     narrow_range = True
 
 
 class UnsignedInt8(ExtendedInjector):
+    """8 bit unsigned: 0 to 255."""
+
     quant_type = QuantType.INT
     signed = False
     bit_width = 8
 
 
 class PerChannel(ExtendedInjector):
+    """One scale per channel."""
+
     scaling_per_output_type = ScalingPerOutputType.CHANNEL
 
 
 class PowerOfTwo(ExtendedInjector):
+    """Scale rounded up to a power of two."""
+
     restrict_scaling_type = RestrictValueType.POWER_OF_TWO
     restrict_value_float_to_int_impl = CeilSte
 
@@ -81,4 +91,6 @@ class LearnedFromBounds(ExtendedInjector):
 
 
 class ConstantScale(ExtendedInjector):
+    """Scale that stays as given."""
+
     scaling_impl_type = ScalingImplType.CONST

@@ -16,7 +16,7 @@ from qat.components.quant import (
     RescalingIntQuant,
     TernaryQuant,
 )
-from qat.components.restrict import LOGARITHMIC, RESTRICT
+from qat.components.restrict import RESTRICT
 from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
 from qat.enums import (
     QuantType,
@@ -26,7 +26,7 @@ from qat.enums import (
 )
 from qat.inject import value
 
-from .bit_widths import BitWidthResolver
+from .bit_widths import BitWidthResolver, check_narrow_range
 from .float_formats import FloatFormatResolver
 from .granularity import GranularityResolver, in_granularity
 from .rounding import RoundingResolver
@@ -79,18 +79,14 @@ class Resolver(
 
     @value
     def int_quant(narrow_range: bool, quantize_zero_point: bool, bit_width: Any = None) -> Any:
-        if narrow_range and bit_width == 1:
-            raise ValueError(
-                "bit_width is 1 with narrow_range, a grid that holds only 0; use bit_width 2 or "
-                "more, narrow_range False, or a binary quantizer (SignedBinary...)."
-            )
+        check_narrow_range(narrow_range, bit_width)
         return IntQuant if quantize_zero_point else RealZeroPointIntQuant
 
     @value
     def restrict_scaling_impl(restrict_scaling_type: Any, scaling_stats_op: Any = None) -> Any:
         implementation = lookup(RESTRICT, restrict_scaling_type, "restrict_scaling_type")
         is_signed = str(scaling_stats_op).lower() == StatsOp.SIGNED_MAX
-        if is_signed and str(restrict_scaling_type).lower() in LOGARITHMIC:
+        if is_signed and str(restrict_scaling_type).lower() != RestrictValueType.SIGNED_FP:
             raise ValueError(
                 f"scaling_stats_op is 'signed_max', whose sign restrict_scaling_type "
                 f"{str(restrict_scaling_type)!r} can not hold; use 'signed_fp', or "

@@ -23,6 +23,8 @@ class IntervalFromMinMax(ExtendedInjector):
 
 
 class LearnedInterval(ExtendedInjector):
+    """Interval learned from a statistic of its ends on."""
+
     scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
     zero_point_impl_type: Any = ScalingImplType.PARAMETER_FROM_STATS
     scaling_min_val: Any = SMALLEST_THRESHOLD

@@ -6,7 +6,7 @@ import torch
 
 from qat.components.stats import STATS, AbsMax, AbsMinMax, IntSearchGrid
 from qat.enums import RestrictValueType, ScalingPerOutputType, StatsOp, lookup
-from qat.inject import ExtendedInjector, this, value
+from qat.inject import ExtendedInjector, value
 
 from .granularity import reduces_rows
 
@@ -25,7 +25,6 @@ class StatisticsResolver(ExtendedInjector):
 
     high_percentile_q = 99.999
     low_percentile_q = 0.001
-    stats_output_shape = this.scaling_shape
     search_grid_impl = IntSearchGrid
 
     @value
@@ -52,6 +51,11 @@ class StatisticsResolver(ExtendedInjector):
                 f"number: choose one of {both}."
             )
         return implementation
+
+    @value
+    def stats_output_shape(scaling_shape: Any) -> tuple[int, ...]:
+        """Of what a statistic learns: one for all where the tensor says how many scales."""
+        return () if -1 in scaling_shape else tuple(scaling_shape)
 
     @value
     def mse_init_op(is_shifted: bool) -> Any:

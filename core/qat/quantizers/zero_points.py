@@ -105,5 +105,12 @@ class ZeroPointResolver(ExtendedInjector):
         return lookup(ZERO_POINT_STATS, zero_point_stats_op, "zero_point_stats_op")
 
     @value
-    def zero_point_init(min_val: Any = None) -> float:
-        return 0.0 if min_val is None else max(0.0, -float(min_val))
+    def zero_point_init(min_val: Any = None, tracked_parameter_list: Any = None) -> float:
+        if min_val is not None:
+            return max(0.0, -float(min_val))
+        if tracked_parameter_list is not None:
+            raise ValueError(
+                "zero_point_impl_type is 'parameter', and nothing says where the grid begins: give "
+                "min_val (or zero_point_init, its distance from 0), or use 'parameter_from_stats'."
+            )
+        return 0.0

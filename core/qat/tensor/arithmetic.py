@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .dispatch import HANDLERS, Quantized, has_grid
-from .grid import bounds, distances, fit, same, training_of, wide, zero_point_like
+from .grid import bounds, distances, fit, one_dtype, same, training_of, wide, zero_point_like
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
@@ -22,9 +22,9 @@ def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
     if kwargs or alpha != 1:
         return None
     if _is_zero(other):
-        return input
+        return _copy(input)
     if _is_zero(input):
-        return other
+        return _copy(other)
     if not _one_scale(input, other):
         return None
     (low1, high1), (low2, high2) = _range(input), _range(other)
@@ -43,7 +43,7 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
     if kwargs or alpha != 1:
         return None
     if _is_zero(other):
-        return input
+        return _copy(input)
     if _is_zero(input):
         return neg(other)
     if not _one_scale(input, other):
@@ -76,7 +76,7 @@ def mul(input: Any, other: Any, **kwargs: Any) -> Any:
         return _rescale(input, other)
     if not isinstance(input, Quantized):
         return _rescale(other, input)
-    if not (has_grid(input) and has_grid(other)):
+    if not (has_grid(input) and has_grid(other) and one_dtype([input, other])):
         return None
     (low1, high1), (low2, high2) = distances(input), distances(other)
     corners = torch.stack([low1 * low2, low1 * high2, high1 * low2, high1 * high2])
@@ -119,6 +119,7 @@ def absolute(input: Any, **kwargs: Any) -> Any:
     bit_width, _ = fit(torch.zeros_like(low), torch.maximum(low.abs(), high.abs()), signed=False)
     return input.set(
         value=input.value.abs(),
+        scale=input.scale.abs(),  # a negative one mirrors the grid
         zero_point=torch.zeros_like(input.zero_point),
         bit_width=bit_width.to(input.bit_width.dtype),
         signed=False,
@@ -164,7 +165,12 @@ def _can_rescale(x: Any, factor: Any) -> bool:
 
 
 def _one_scale(a: Any, b: Any) -> bool:
-    return has_grid(a) and has_grid(b) and same(a.scale, b.scale)
+    return has_grid(a) and has_grid(b) and one_dtype([a, b]) and same(a.scale, b.scale)
+
+
+def _copy(x: Any) -> Any:
+    """``x`` in storage of its own: writing into a sum must not change what was added."""
+    return x.set(value=x.value.clone())
 
 
 def _is_zero(x: Any) -> bool:

@@ -145,6 +145,12 @@ def same(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b)
 
 
+def one_dtype(tensors: Iterable[Any]) -> bool:
+    """Whether the values have one type. Where they differ, the result has the wider one, but lies
+    on its grid to the precision of the narrower one only."""
+    return len({x.value.dtype for x in tensors}) == 1
+
+
 def distances(x: Any) -> tuple[Tensor, Tensor]:
     """Smallest and largest ``q - zero_point`` of a quantized tensor's grid, 0-dimensional."""
     low, high = bounds(x.bit_width, x.signed)

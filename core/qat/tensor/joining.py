@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .dispatch import HANDLERS, is_quantized, plain
-from .grid import distances, fit, same, training_of, zero_point_like
+from .grid import distances, fit, one_dtype, same, training_of, zero_point_like
 from .moving import varies_along
 
 
@@ -23,7 +23,7 @@ def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     tensors = list(tensors)
     if kwargs or not tensors or not all(is_quantized(x) for x in tensors):
         return None
-    if any(x.format != tensors[0].format for x in tensors):
+    if any(x.format != tensors[0].format for x in tensors) or not one_dtype(tensors):
         return None
     value = torch.cat(plain(tensors), dim)
     dim = dim % value.dim()

@@ -52,6 +52,15 @@ class Operators(Quantized):
     def __mod__(self, other: Any) -> Tensor:
         return self.value % plain(other)
 
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return plain(other) // self.value
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return plain(other) % self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else repr(self)
+
     def __pow__(self, other: Any) -> Tensor:
         return self.value ** plain(other)
 

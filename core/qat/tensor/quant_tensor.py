@@ -260,7 +260,7 @@ class QuantTensor(Operators):
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """As ``torch.Tensor.to``, for value and metadata; a type that is not floating point gives a
-        plain tensor."""
+        plain tensor. A value widened from a half type keeps its errors and may not be valid."""
         return apply(torch.Tensor.to, (self, *args), kwargs)
 
     def half(self) -> QuantTensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qat import config, jit
+from qat import jit
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -35,12 +35,3 @@ def gradient():
         return x.grad / weights if x.shape == y.shape else x.grad
 
     return compute
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    """``torch.compile`` without what other tests left in it, and without TorchScript."""
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()

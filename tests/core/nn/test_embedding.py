@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from qat import QuantTensor
 from qat.nn import QuantEmbedding, QuantLinear
 from qat.quantizers import (
+    Int8AccumulatorAwareWeightQuant,
     Int8WeightPerChannelFloat,
     Int8WeightPerTensorFloat,
     Int32Bias,
@@ -193,3 +194,8 @@ def test_it_has_no_other_quantizer_than_that_of_the_weight():
     with pytest.raises(TypeError, match="no argument input_quant; .* start with weight_"):
         QuantEmbedding(5, 3, input_quant=None)
     assert list(QuantEmbedding(5, 3).proxies()) == ["weight"]
+
+
+def test_a_quantizer_that_bounds_sums_is_refused():
+    with pytest.raises(ValueError, match="use another such as Int8WeightPerChannelFloat"):
+        QuantEmbedding(4, 3, weight_quant=Int8AccumulatorAwareWeightQuant)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from qat import QuantTensor, config
+from qat import QuantTensor
 from qat.nn import (
     ClampQuantAccumulator,
     QuantAdaptiveAvgPool2d,
@@ -104,12 +104,6 @@ def flow(request):
 @pytest.fixture(params=LAYERS)
 def name(request):
     return request.param
-
-
-@pytest.fixture
-def without_jit(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
 
 
 def made(name, **keywords):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from qat import QuantTensor, config
+from qat import QuantTensor
 from qat.nn import (
     BatchNorm1dToQuantScaleBias,
     BatchNorm2dToQuantScaleBias,
@@ -60,12 +60,6 @@ FLOAT_INPUT = [name for name, (_, shape) in LAYERS.items() if shape is not None]
 @pytest.fixture(params=LAYERS)
 def name(request):
     return request.param
-
-
-@pytest.fixture
-def without_jit(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
 
 
 def made(name):

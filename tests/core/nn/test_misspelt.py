@@ -139,3 +139,9 @@ def test_an_injector_from_scratch_knows_what_it_reads():
     assert QuantIdentity(Scratch, factor=2.0)(torch.ones(1)) == 2.0
     with pytest.raises(TypeError, match="QuantIdentity has no argument factr: Scratch .* factor"):
         QuantIdentity(Scratch, factor=2.0, factr=3.0)
+
+
+@pytest.mark.parametrize("arguments", [(), (True,)])
+def test_a_quantizer_by_position_is_not_taken_for_an_argument_of_the_float_layer(arguments):
+    with pytest.raises(TypeError, match="as weight_quant=Int8WeightPerTensorFloat"):
+        QuantLinear(3, 2, *arguments, Int8WeightPerTensorFloat)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qat import QuantTensor, config
+from qat import QuantTensor
 from qat.nn import QuantLinear, QuantLSTM, QuantRNN
 from qat.ptq import calibration_mode
 
@@ -160,12 +160,6 @@ def test_calibration_computes_in_float_and_fixes_the_scales(make):
             scaling = layer.get_submodule(name.removesuffix(".counter"))
             assert int(counter) == scaling.collect_stats_steps and not scaling.collecting, name
     assert layer.eval()(x)[0].is_valid
-
-
-@pytest.fixture
-def without_jit(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
 
 
 # A graph holds every step with all its quantizers, and tracing takes its time: few steps, and

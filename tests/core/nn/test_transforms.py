@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from qat import QuantTensor, config
+from qat import QuantTensor
 from qat.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantMaxPool2d, QuantReLU
 from qat.quantizers import (
     Int8ActPerTensorFloat,
@@ -49,12 +49,6 @@ def quant_tensors(request):
 
 
 # Graphs. TorchScript modules are left out: torch refuses to trace into them.
-
-
-@pytest.fixture
-def without_jit(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
 
 
 def gradients(model, out):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from qat import config
 from qat.quantizers import ready_made
 from qat.quantizers.catalog import for_sample
 from qat.quantizers.role_table import role_of
@@ -84,12 +83,3 @@ def further_arguments():
 @pytest.fixture
 def activation_shape():
     return shape_for
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    """``torch.compile`` without what other tests left in it, and without TorchScript."""
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()

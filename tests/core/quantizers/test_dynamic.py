@@ -254,7 +254,7 @@ def test_learned_multiple_of_a_weight_starts_at_its_statistic(backend):
     assert layer.weight_quant.tensor_quant.scaling_impl.affine_weight.grad.item() != 0.0
 
 
-@pytest.mark.parametrize("restriction", ["log_fp", "power_of_two"])
+@pytest.mark.parametrize("restriction", ["fp", "int", "log_fp", "power_of_two"])
 def test_signed_statistic_that_a_restriction_can_not_hold_is_refused(restriction):
     with pytest.raises(
         ValueError, match=f"'signed_max', whose .*'{restriction}' can not .*'signed_fp'"
@@ -295,3 +295,25 @@ def test_whole_number_is_a_restriction_too():
     with torch.no_grad():
         layer.weight[0, 0] = 6.6
     assert layer.quant_weight_scale().item() == pytest.approx(7.0 / 127)
+
+
+@pytest.mark.parametrize("granularity", ["group", "row"])
+def test_learned_deviations_are_one_number_for_all_scales_that_come_and_go(backend, granularity):
+    layer = QuantIdentity(
+        act_quant=Int8DynamicActPerTensorFloat,
+        scaling_per_output_type=granularity,
+        group_size=4,
+        group_dim=-1,
+        scaling_stats_op="mean_learn_sigma_std",
+        sigma=2.0,
+        return_quant_tensor=True,
+    )
+    (sigma,) = layer.parameters()
+    assert sigma.shape == ()
+    x = torch.randn(3, 8, dtype=torch.float64)
+    size = x.abs().reshape(-1, 4 if granularity == "group" else 8)
+    scale = (size.mean(1) + 2 * size.std(1)) / 128
+    found = layer.double()(x)
+    torch.testing.assert_close(found.scale.expand_as(x)[:, ::4].unique(), scale.unique())
+    found.value.square().sum().backward()
+    assert sigma.grad.isfinite() and sigma.grad != 0

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from qat import config
 from qat.components import set_progress
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
 from qat.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
@@ -30,12 +29,6 @@ ONE_OF_EACH_PART = [
     "LSQWeightPerChannel",
     "LSQPlusAct",
 ]
-
-
-@pytest.fixture
-def without_jit(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
 
 
 def layer_with(name):

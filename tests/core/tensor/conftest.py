@@ -69,6 +69,11 @@ def grid(request: pytest.FixtureRequest) -> Grid:
     return GRIDS[request.param]
 
 
+@pytest.fixture(scope="session")
+def grids() -> dict[str, Grid]:
+    return GRIDS
+
+
 @pytest.fixture
 def assert_on_grid() -> Any:
     """Check that a result is ``expected``, on its grid, and what its integers stand for."""

@@ -152,8 +152,42 @@ def test_sum_of_a_list_starts_from_the_number_zero():
 def test_subtracting_nothing_changes_nothing_and_subtracting_from_nothing_negates():
     x = of([1, -2])
 
-    assert (x - 0) is x
+    assert (x - 0).int().tolist() == [1, -2]
     assert (0 - x).int().tolist() == [-1, 2]
+
+
+@pytest.mark.parametrize("name", ["x + 0", "0.0 + x", "x - 0"])
+def test_adding_nothing_gives_a_tensor_of_its_own(name):
+    x = of([1, -2])
+
+    eval(name, {"x": x}).relu_()
+
+    assert x.int().tolist() == [1, -2]
+
+
+def test_the_absolute_value_on_a_mirrored_grid_has_a_positive_scale():
+    x = of([1, -2], scale=-0.5)  # -0.5, 1.0
+
+    assert abs(x).int().tolist() == [1, 2]
+    assert abs(x).scale == 0.5
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "cat"])
+def test_a_mix_of_types_is_plain_as_it_is_exact_to_the_narrower_only(name):
+    exact = torch.tensor(0.1, dtype=torch.float64)
+    narrow = QuantTensor(torch.tensor([0.3]), exact, 0.0, 8.0, True)
+    other = QuantTensor(torch.tensor([0.3], dtype=torch.float64), exact, 0.0, 8.0, True)
+    call = {"cat": lambda a, b: torch.cat([a, b])}.get(name, getattr(torch, name))
+
+    assert type(call(narrow, other)) is torch.Tensor
+
+
+def test_numbers_are_divided_by_it_as_by_a_plain_tensor():
+    x = of([1, 3])  # 0.5, 1.5
+
+    assert (2 // x).tolist() == [4.0, 1.0]
+    assert (2 % x).tolist() == [0.0, 0.5]
+    assert f"{x[0]:.2f}" == "0.50"
 
 
 def test_a_weighted_sum_is_plain():

@@ -10,6 +10,7 @@ from qat.components.bit_width import BitWidthConst
 from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
 from qat.components.remember import remembered
+from qat.components.scaling.base import check_positive
 from qat.components.scaling.fixed import ConstScaling
 from qat.components.stateless import scalar
 from qat.ops import activated, binary_fake_quantize, binary_sign_ste, floor_scale
@@ -34,6 +35,7 @@ class BinaryQuant(jit.ScriptModule):
 
     def __init__(self, scaling_impl: nn.Module, quant_delay_steps: int = 0) -> None:
         super().__init__()
+        check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.bit_width = BitWidthConst(1)
         self.zero_point = scalar(0.0)

@@ -1,51 +1,27 @@
 """Integer quantization with one scale in front of the rounding and another behind it."""
 
-from typing import Optional, Tuple
+from typing import Tuple
 
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.clamp import TensorClamp
-from qat.components.delay import DelayWrapper
-from qat.components.rounding import RoundSte
+from qat.components.scaling.base import check_positive
 from qat.components.stats import widened
-from qat.ops import (
-    max_int,
-    min_int,
-    scalar_clamp_min_ste,
-    scale_from_threshold,
-    smallest_normal,
-)
+from qat.ops import scalar_clamp_min_ste, scale_from_threshold, smallest_normal
+
+from .int import IntArithmetic
 
 
-class DecoupledIntQuant(nn.Module):
+class DecoupledIntQuant(IntArithmetic):
     """Fake quantization by two scales: ``y = (q - zero_point) * scale``.
 
     ``q = clamp(float_to_int(x / pre_scale + pre_zero_point), qmin, qmax)``. Called ``(pre_scale,
     pre_zero_point, scale, zero_point, bit_width, x)``; all broadcastable to ``x``, returned in its
     shape and dtype. Integers are found in float32 at least.
 
-    Args:
-        narrow_range, signed, quant_delay_steps: as for :class:`qat.components.IntQuant`.
-        float_to_int_impl: rounding module; ``RoundSte()`` (halves to even) unless given.
-        tensor_clamp_impl: clamping module; ``TensorClamp()`` unless given.
+    Args: those of :class:`qat.components.quant.int.IntArithmetic`.
     Gradient: that of the formula, straight through the rounding.
     """
-
-    def __init__(
-        self,
-        narrow_range: bool,
-        signed: bool,
-        float_to_int_impl: Optional[nn.Module] = None,
-        tensor_clamp_impl: Optional[nn.Module] = None,
-        quant_delay_steps: int = 0,
-    ) -> None:
-        super().__init__()
-        self.float_to_int_impl = RoundSte() if float_to_int_impl is None else float_to_int_impl
-        self.tensor_clamp_impl = TensorClamp() if tensor_clamp_impl is None else tensor_clamp_impl
-        self.delay_wrapper = DelayWrapper(quant_delay_steps)
-        self.signed = signed
-        self.narrow_range = narrow_range
 
     @jit.script_method
     def to_int(
@@ -53,9 +29,8 @@ class DecoupledIntQuant(nn.Module):
     ) -> Tensor:
         """The integers ``q`` as floats, at least float32, in the shape of ``x``."""
         q = self.float_to_int_impl(widened(x) / pre_scale + pre_zero_point)
-        low = min_int(self.signed, self.narrow_range, widened(bit_width))
-        high = max_int(self.signed, self.narrow_range, widened(bit_width))
-        return self.tensor_clamp_impl(q, low, high)
+        bits = widened(bit_width)
+        return self.tensor_clamp_impl(q, self.min_int(bits), self.max_int(bits))
 
     def forward(
         self,
@@ -101,6 +76,7 @@ class DecoupledRescalingIntQuant(jit.ScriptModule):
         super().__init__()
         self.decoupled_int_quant = decoupled_int_quant
         self.pre_scaling_impl = pre_scaling_impl
+        check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.int_scaling_impl = int_scaling_impl
         self.pre_zero_point_impl = pre_zero_point_impl
@@ -137,26 +113,8 @@ class DecoupledRescalingIntQuantWithInput(DecoupledRescalingIntQuant):
     hands both over.
     """
 
-    def __init__(
-        self,
-        decoupled_int_quant: nn.Module,
-        pre_scaling_impl: nn.Module,
-        scaling_impl: nn.Module,
-        int_scaling_impl: nn.Module,
-        pre_zero_point_impl: nn.Module,
-        zero_point_impl: nn.Module,
-        bit_width_impl: nn.Module,
-    ) -> None:
-        super().__init__(
-            decoupled_int_quant,
-            pre_scaling_impl,
-            scaling_impl,
-            int_scaling_impl,
-            pre_zero_point_impl,
-            zero_point_impl,
-            bit_width_impl,
-        )
-        self.requires_quant_input = True
+    __constants__ = ["requires_quant_input"]
+    requires_quant_input = True
 
     def forward(  # type: ignore[override]
         self, x: Tensor, input_bit_width: Tensor, input_is_signed: bool

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from qat import jit
 from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
+from qat.components.scaling.base import check_positive
 from qat.components.sign import ProgressiveSharpness
 from qat.components.stateless import scalar
 from qat.enums import SignGradient, lookup
@@ -43,6 +44,7 @@ class EstimatedBinaryQuant(jit.ScriptModule):
         self.gradient = str(SignGradient(sign_gradient_type))
         is_progressive = self.gradient == str(SignGradient.EDE)
         self.sharpness_impl = ProgressiveSharpness() if is_progressive else scalar(1.0)
+        check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.learns_scale = any(True for _ in scaling_impl.parameters())
         self.prepare_impl = nn.Identity() if prepare_impl is None else prepare_impl

@@ -1,40 +1,20 @@
-"""Uniform integer quantization."""
+"""Arithmetic on an integer grid: divide, round, clamp, multiply."""
 
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.bit_width import BitWidthConst
 from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
-from qat.components.remember import remembered
 from qat.components.rounding import RoundSte
-from qat.components.scaling.base import _PositiveScale
-from qat.components.scaling.from_weight import rows_of_maximum
-from qat.components.scaling.int_scaling import IntScaling, PowerOfTwoIntScaling
-from qat.components.stateless import scalar
-from qat.components.zero_point import ZeroZeroPoint
-from qat.ops import (
-    activated,
-    eager_implementation,
-    int_fake_quantize,
-    max_int,
-    maximum_int_fake_quantize,
-    min_int,
-    nonzero_scale,
-    scale_from_threshold,
-    signed_scale_from_threshold,
-    threshold_int_fake_quantize,
-)
+from qat.components.stats import widened
+from qat.ops import activated, int_fake_quantize, max_int, min_int
 
 
-class IntQuant(nn.Module):
-    """Fake quantization on a given grid: ``y = (q - zero_point) * scale``.
-
-    ``q = clamp(float_to_int(x / scale) + zero_point, qmin, qmax)``. Called
-    ``(scale, zero_point, bit_width, x)``; all broadcastable to ``x``, returned in its shape.
+class IntArithmetic(nn.Module):
+    """The parts of arithmetic on an integer grid, and the bounds of the grid.
 
     Args:
         narrow_range: drop the most negative value (signed) or the largest one (unsigned).
@@ -42,17 +22,7 @@ class IntQuant(nn.Module):
         float_to_int_impl: rounding module; ``RoundSte()`` (halves to even) unless given.
         tensor_clamp_impl: clamping module; ``TensorClamp()`` unless given.
         quant_delay_steps: training calls before quantization starts.
-    Gradient: with the default parts, to ``x`` that of the identity inside the grid and zero
-    outside; to ``scale``, ``q - x / scale`` inside and ``q`` outside (LSQ, arXiv:1902.08153,
-    eq. 3).
-
-    With ``RoundSte``, ``TensorClamp`` or ``TensorClampSte``, and no delay, all of it is one op,
-    :func:`qat.ops.int_fake_quantize`, and ``fused`` is True; other parts are called one by one,
-    with the same integers. ``lo`` and ``hi`` are the bounds of an activation function in front.
     """
-
-    fused: bool
-    clipped: bool
 
     def __init__(
         self,
@@ -68,6 +38,36 @@ class IntQuant(nn.Module):
         self.delay_wrapper = DelayWrapper(quant_delay_steps)
         self.signed = signed
         self.narrow_range = narrow_range
+
+    @jit.script_method
+    def min_int(self, bit_width: Tensor) -> Tensor:
+        """Smallest integer of the grid."""
+        return min_int(self.signed, self.narrow_range, bit_width)
+
+    @jit.script_method
+    def max_int(self, bit_width: Tensor) -> Tensor:
+        """Largest integer of the grid."""
+        return max_int(self.signed, self.narrow_range, bit_width)
+
+
+class IntQuant(IntArithmetic):
+    """Fake quantization on a given grid: ``y = (q - zero_point) * scale``.
+
+    ``q = clamp(float_to_int(x / scale) + zero_point, qmin, qmax)``. Called
+    ``(scale, zero_point, bit_width, x)``; all broadcastable to ``x``, returned in its shape.
+
+    Args: those of :class:`IntArithmetic`.
+    Gradient: with the default parts, to ``x`` that of the identity inside the grid and zero
+    outside; to ``scale``, ``q - x / scale`` inside and ``q`` outside (LSQ, arXiv:1902.08153,
+    eq. 3).
+
+    With ``RoundSte``, ``TensorClamp`` or ``TensorClampSte``, and no delay, all of it is one op,
+    :func:`qat.ops.int_fake_quantize`, and ``fused`` is True; other parts are called one by one,
+    with the same integers. ``lo`` and ``hi`` are the bounds of an activation function in front.
+    """
+
+    fused: bool
+    clipped: bool
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -89,18 +89,13 @@ class IntQuant(nn.Module):
     @jit.script_method
     def to_int(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
         """The integers ``q`` as floats, in the shape of ``x``."""
-        q = self.float_to_int_impl(x / scale) + zero_point
+        return self.from_steps(x / scale, zero_point, bit_width)
+
+    @jit.script_method
+    def from_steps(self, steps: Tensor, zero_point: Tensor, bit_width: Tensor) -> Tensor:
+        """The integers ``q`` as floats, for ``steps = x / scale``."""
+        q = self.float_to_int_impl(steps) + zero_point
         return self.tensor_clamp_impl(q, self.min_int(bit_width), self.max_int(bit_width))
-
-    @jit.script_method
-    def min_int(self, bit_width: Tensor) -> Tensor:
-        """Smallest integer of the grid."""
-        return min_int(self.signed, self.narrow_range, bit_width)
-
-    @jit.script_method
-    def max_int(self, bit_width: Tensor) -> Tensor:
-        """Largest integer of the grid."""
-        return max_int(self.signed, self.narrow_range, bit_width)
 
     def forward(
         self,
@@ -117,189 +112,22 @@ class IntQuant(nn.Module):
                 x, scale, zero_point, bit_width, signed, narrow_range, clipped, lo, hi
             )
         x = activated(x, lo, hi)
-        q = self.to_int(scale, zero_point, bit_width, x)
-        y = (q - zero_point) * scale
-        return self.delay_wrapper(x, y)
+        return self.delay_wrapper(x, self._composed(scale, zero_point, bit_width, x))
+
+    def _composed(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
+        # Widened once: the gradients of quotient and product to a scale in half precision overflow,
+        # and what is left of their sum is lost.
+        dtype = x.dtype if scale.dim() == 0 else torch.promote_types(x.dtype, scale.dtype)
+        wide_scale = widened(scale)
+        steps = _rounded_to(dtype, widened(x) / wide_scale)
+        q = self.from_steps(steps, zero_point, bit_width)
+        return ((q - zero_point) * wide_scale).to(dtype)
 
 
-class RescalingIntQuant(jit.ScriptModule):
-    """Integer quantizer that finds its own scale: ``scale = threshold / integer range``.
-
-    Args:
-        int_quant: arithmetic on the grid.
-        scaling_impl: called with ``x``, gives the threshold.
-        int_scaling_impl: called with the bit width, gives the integer range.
-        zero_point_impl: called ``(x, scale, bit_width)``.
-        bit_width_impl: called without argument.
-    Returns:
-        ``(y, scale, zero_point, bit_width)``; the scale is at least the smallest normal number, in
-        magnitude where ``scaling_impl`` ``keeps_sign``.
-
-    ``lo`` and ``hi`` are the bounds of an activation function in front, taken into the same pass
-    where ``fuses_activation``; the scale is then found from ``observed`` in place of ``x``.
-    """
-
-    __constants__ = ["fuses_activation", "is_one_op", "finds_maximum", "per_row", "keeps_sign"]
-
-    def __init__(
-        self,
-        int_quant: nn.Module,
-        scaling_impl: nn.Module,
-        int_scaling_impl: nn.Module,
-        zero_point_impl: nn.Module,
-        bit_width_impl: nn.Module,
-    ) -> None:
-        super().__init__()
-        self.int_quant = int_quant
-        self.scaling_impl = scaling_impl
-        self.int_scaling_impl = int_scaling_impl
-        self.zero_point_impl = zero_point_impl
-        self.msb_clamp_bit_width_impl = bit_width_impl
-        self.fuses_activation = isinstance(int_quant, IntQuant) and int_quant.fused
-        self.is_one_op = (
-            self.fuses_activation
-            and isinstance(scaling_impl, _PositiveScale)
-            and scaling_impl.is_unrestricted
-            and type(int_scaling_impl) in (IntScaling, PowerOfTwoIntScaling)
-            and type(zero_point_impl) is ZeroZeroPoint
-        )
-        self.keeps_sign = bool(getattr(scaling_impl, "keeps_sign", False))
-        rows = rows_of_maximum(scaling_impl)
-        self.finds_maximum = rows is not None
-        self.per_row = rows == "first dimension"
-
-    def _grid(self) -> Tuple[Tensor, Tensor, Tensor]:
-        """Bit width, integer range and zero point."""
-        bit_width = self.msb_clamp_bit_width_impl()
-        zero_point = self.zero_point_impl.zero_point()  # type: ignore[operator]
-        return bit_width, self.int_scaling_impl(bit_width), zero_point
-
-    def _quantize_eagerly(
-        self, x: Tensor, lo: Optional[float], hi: Optional[float], observed: Optional[Tensor]
-    ) -> Any:
-        """:meth:`quantize_at_once`, or None where hooks watch the parts and have to be called.
-
-        Between two convolutions the caches are cold, and each Python call costs a few
-        microseconds: hence one function, past ``nn.Module.__getattr__``.
-        """
-        parts: Any = self._modules
-        scaling, ends = parts["scaling_impl"], parts["int_quant"]
-        if scaling._forward_hooks or scaling._forward_pre_hooks:
-            return None
-        if ends._forward_hooks or ends._forward_pre_hooks:
-            return None
-        bits = parts["msb_clamp_bit_width_impl"]
-        if type(bits) is BitWidthConst:
-            constant: Any = bits._modules["bit_width"]
-            found = remembered(self, constant._buffers["value"], self._grid)
-        else:
-            found = self._grid()
-        bit_width, int_range, zero_point = found
-        end_flags = ends.signed, ends.narrow_range, ends.clipped
-        if self.finds_maximum:
-            rows, shape = x.shape[0] if self.per_row else 0, scaling.stats.stats_output_shape
-            y, scale = eager_implementation().maximum_int_fake_quantize(
-                x, rows, shape, scaling.smallest, int_range, zero_point, bit_width, *end_flags
-            )
-        else:
-            stored = scaling.stored(x if observed is None else observed)
-            y, scale = eager_implementation().threshold_int_fake_quantize(
-                x, stored, scaling.smallest, int_range, zero_point, bit_width, *end_flags, lo, hi
-            )
-        return y, scale, zero_point, bit_width
-
-    @jit.script_method
-    def quantize_at_once(
-        self,
-        x: Tensor,
-        grid: Tuple[Tensor, Tensor, Tensor],
-        lo: Optional[float],
-        hi: Optional[float],
-        observed: Optional[Tensor],
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All of :meth:`forward` in one op, where ``is_one_op``."""
-        bit_width, int_range, zero_point = grid
-        scaling: Any = self.scaling_impl
-        ends: Any = self.int_quant
-        if self.finds_maximum:
-            y, scale = maximum_int_fake_quantize(
-                x,
-                x.shape[0] if self.per_row else 0,
-                scaling.stats.stats_output_shape,
-                scaling.smallest,
-                int_range,
-                zero_point,
-                bit_width,
-                ends.signed,
-                ends.narrow_range,
-                ends.clipped,
-            )
-        else:
-            y, scale = threshold_int_fake_quantize(
-                x,
-                scaling.stored(x if observed is None else observed),
-                scaling.smallest,
-                int_range,
-                zero_point,
-                bit_width,
-                ends.signed,
-                ends.narrow_range,
-                ends.clipped,
-                lo,
-                hi,
-            )
-        return y, scale, zero_point, bit_width
-
-    def forward(
-        self,
-        x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
-        observed: Optional[Tensor] = None,
-    ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        if self.is_one_op:
-            if jit.is_scripting():
-                return self.quantize_at_once(x, self._grid(), lo, hi, observed)
-            elif torch.compiler.is_compiling():
-                return self.quantize_at_once(x, self._grid(), lo, hi, observed)
-            else:
-                made = self._quantize_eagerly(x, lo, hi, observed)
-                if made is not None:
-                    return made
-        bit_width = self.msb_clamp_bit_width_impl()
-        threshold = self.scaling_impl(x if observed is None else observed)
-        int_range = self.int_scaling_impl(bit_width)
-        if self.keeps_sign:
-            scale = signed_scale_from_threshold(threshold, int_range)
-        else:
-            scale = scale_from_threshold(threshold, int_range)
-        zero_point = self.zero_point_impl(x, scale, bit_width)
-        if self.fuses_activation:
-            y = self.int_quant(scale, zero_point, bit_width, x, lo, hi)
-        else:
-            y = self.int_quant(scale, zero_point, bit_width, activated(x, lo, hi))
-        return y, scale, zero_point, bit_width
-
-
-class PrescaledRestrictIntQuant(jit.ScriptModule):
-    """Integer quantizer for a given scale, as a bias has it; called ``(x, scale)``.
-
-    Args:
-        int_quant: arithmetic on the grid.
-        bit_width_impl: called without argument.
-    Returns:
-        ``(y, scale, zero_point, bit_width)`` with zero point 0.
-    """
-
-    def __init__(self, int_quant: nn.Module, bit_width_impl: nn.Module) -> None:
-        super().__init__()
-        self.int_quant = int_quant
-        self.msb_clamp_bit_width_impl = bit_width_impl
-        self.zero_point = scalar(0.0)
-
-    def forward(self, x: Tensor, scale: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-        bit_width = self.msb_clamp_bit_width_impl()
-        scale = nonzero_scale(scale)
-        zero_point = self.zero_point()
-        y = self.int_quant(scale, zero_point, bit_width, x)
-        return y, scale, zero_point, bit_width
+def _rounded_to(dtype: torch.dtype, x: Tensor) -> Tensor:
+    """``x`` with the values of ``dtype``, straight through: its gradient stays wide."""
+    if x.dtype == dtype:
+        return x
+    exact = x.detach()
+    change = exact.to(dtype).to(x.dtype) - exact  # NaN for an infinity that stays one
+    return x + torch.nan_to_num(change, 0.0, float("inf"), -float("inf"))

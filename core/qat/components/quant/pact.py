@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.delay import DelayWrapper
+from qat.components.scaling.base import check_positive
 from qat.components.scaling.int_scaling import IntScaling
 from qat.components.stateless import scalar
 from qat.ops import activated, pact_fake_quantize, scale_from_threshold
@@ -37,6 +38,7 @@ class PACTQuant(jit.ScriptModule):
         self, scaling_impl: nn.Module, bit_width_impl: nn.Module, quant_delay_steps: int = 0
     ) -> None:
         super().__init__()
+        check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.int_scaling_impl = IntScaling(signed=False, narrow_range=False)
         self.msb_clamp_bit_width_impl = bit_width_impl

@@ -22,9 +22,9 @@ class RealZeroPointIntQuant(IntQuant):
     """
 
     @jit.script_method
-    def to_int(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
-        """The integers ``q`` as floats, in the shape of ``x``."""
-        q = self.float_to_int_impl(x / scale + zero_point)
+    def from_steps(self, steps: Tensor, zero_point: Tensor, bit_width: Tensor) -> Tensor:
+        """The integers ``q`` as floats, for ``steps = x / scale``."""
+        q = self.float_to_int_impl(steps + zero_point)
         return self.tensor_clamp_impl(q, self.min_int(bit_width), self.max_int(bit_width))
 
     def forward(
@@ -43,5 +43,4 @@ class RealZeroPointIntQuant(IntQuant):
             signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
             y = int_fake_quantize(x + shift, scale, whole, bit_width, signed, narrow_range, clipped)
             return y - shift
-        q = self.to_int(scale, zero_point, bit_width, x)
-        return self.delay_wrapper(x, (q - zero_point) * scale)
+        return self.delay_wrapper(x, self._composed(scale, zero_point, bit_width, x))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from qat import jit
 from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
+from qat.components.scaling.base import check_positive
 from qat.components.stateless import scalar
 from qat.ops import activated, floor_scale, ternary_fake_quantize, ternary_sign_ste
 
@@ -35,6 +36,7 @@ class TernaryQuant(jit.ScriptModule):
         super().__init__()
         if not 0.0 <= threshold < 1.0:
             raise ValueError(f"threshold is {threshold}; it must be from 0 to below 1.")
+        check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.bit_width = BitWidthConst(2)
         self.zero_point = scalar(0.0)

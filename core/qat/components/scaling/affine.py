@@ -5,10 +5,10 @@ from typing import Any, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from .base import SCALAR_SHAPE, _PositiveScale, restriction
+from .base import SCALAR_SHAPE, PositiveScale, restriction
 
 
-class AffineStatsScaling(_PositiveScale):
+class AffineStatsScaling(PositiveScale):
     """``|restrict(t * affine_weight + affine_bias)|`` for what another scaling stores, ``t``.
 
     ``t`` is a statistic of a parameter or of the tensors that pass by, or its logarithm where that

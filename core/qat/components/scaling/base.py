@@ -17,7 +17,7 @@ from qat.ops import keep_from_zero, positive_ste
 SCALAR_SHAPE: Tuple[int, ...] = ()
 
 
-class _PositiveScale(nn.Module):
+class PositiveScale(nn.Module):
     """Stored number -> restricted -> absolute value -> clamped from below.
 
     With ``keeps_sign``, which ``SignedFloatRestrictValue`` brings, it is the magnitude that is
@@ -64,6 +64,15 @@ def attribute(module: Any, name: str) -> Any:
     return getattr(module, name, None) if jit.is_scripted(module) else None
 
 
+def check_positive(scaling: Any, quantizer: nn.Module) -> None:
+    """Raise ValueError where ``scaling`` gives scales of either sign."""
+    if getattr(scaling, "keeps_sign", False):
+        raise ValueError(
+            f"the scale of a {type(quantizer).__name__} keeps its sign (restrict_scaling_type "
+            f"'signed_fp'), and this arithmetic takes positive ones only; use 'fp'."
+        )
+
+
 def _keeps_sign(restrict: nn.Module) -> bool:
     return type(restrict) is SignedFloatRestrictValue
 
@@ -74,6 +83,7 @@ def lower_bound(scaling_min_val: Optional[float], restrict: nn.Module) -> nn.Mod
 
 
 def restriction(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:
+    """The restriction that is given, or none at all."""
     return FloatRestrictValue() if restrict_scaling_impl is None else restrict_scaling_impl
 
 

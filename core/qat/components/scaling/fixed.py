@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from qat.components.stateless import StatelessBuffer
 
-from .base import _PositiveScale, initial_threshold, restriction
+from .base import PositiveScale, initial_threshold, restriction
 
 
-class ConstScaling(_PositiveScale):
+class ConstScaling(PositiveScale):
     """A constant scale; called with any tensor, returns it.
 
     Args:
@@ -44,7 +44,7 @@ class ConstScaling(_PositiveScale):
         return self.value()
 
 
-class ParameterScaling(_PositiveScale):
+class ParameterScaling(PositiveScale):
     """A learned scale ``|restrict(value)|``; called with any tensor, returns it.
 
     Args:

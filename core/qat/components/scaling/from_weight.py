@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from qat.components.shape import OverOutputChannelView, OverTensorView
 from qat.components.stats import AbsMax, _Stats
 
-from .base import SCALAR_SHAPE, _PositiveScale, lower_bound, restriction
+from .base import SCALAR_SHAPE, PositiveScale, lower_bound, restriction
 from .fixed import ParameterScaling
 
 
@@ -33,7 +33,7 @@ def he_scale(parameters: List[Tensor], output_channel_dim: int) -> float:
     return sum(math.sqrt(2.0 / fan) for fan in fans) / len(fans)
 
 
-class StatsFromParameterScaling(_PositiveScale):
+class StatsFromParameterScaling(PositiveScale):
     """Scale recomputed from the parameter at every call; the gradient flows through the statistic.
 
     Called with the parameter that is being quantized.

@@ -130,7 +130,9 @@ class LSQPlusZeroPoint(LSQScaling):
     def forward(  # type: ignore[override]
         self, x: Tensor, scale: Tensor, bit_width: Tensor
     ) -> Tensor:
-        exact = -self.stored(x) / scale
-        low = min_int(self.signed, self.narrow_range, bit_width)
-        high = max_int(self.signed, self.narrow_range, bit_width)
-        return tensor_clamp_ste(round_ste(exact), low.to(exact.dtype), high.to(exact.dtype))
+        offset = self.stored(x)
+        exact = -widened(offset) / widened(scale)  # the gradient to a float16 scale overflows
+        qmin = min_int(self.signed, self.narrow_range, bit_width)
+        qmax = max_int(self.signed, self.narrow_range, bit_width)
+        rounded = tensor_clamp_ste(round_ste(exact), qmin.to(exact.dtype), qmax.to(exact.dtype))
+        return rounded.to(offset.dtype)

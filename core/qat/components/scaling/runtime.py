@@ -18,7 +18,7 @@ from qat import jit
 from qat.components.shape import OverTensorView
 from qat.components.stats import _Stats, widened
 
-from .base import SCALAR_SHAPE, _PositiveScale, restriction
+from .base import SCALAR_SHAPE, PositiveScale, restriction
 
 DEFAULT_MOMENTUM = 0.1
 
@@ -28,7 +28,7 @@ def _state_of(counter: Tensor) -> Tuple[int, int]:
     return id(counter), -1 if counter.is_inference() else counter._version
 
 
-class _RunningStats(_PositiveScale):
+class _RunningStats(PositiveScale):
     buffer: Tensor
     counter: Tensor
     collecting: bool

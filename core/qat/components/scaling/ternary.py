@@ -101,7 +101,7 @@ class LearnedTwoSidedScaling(nn.Module):
         scaling_shape: shape of each scale.
     Returns:
         ``|positive|`` and ``|negative|``; the gradient of a magnitude at 0 is +1.
-    Source: TTQ, arXiv:1612.01064, section 4.1.
+    Source: TTQ, arXiv:1612.01064.
     """
 
     has_two_scales = True

@@ -29,6 +29,7 @@ def kth_largest(x: Tensor, k: int, dim: Optional[int]) -> Tensor:
 
 
 def largest(x: Tensor, dim: Optional[int]) -> Tensor:
+    """Largest number of all, or along ``dim``."""
     return torch.max(x) if dim is None else torch.max(x, dim=dim)[0]
 
 
@@ -38,14 +39,17 @@ def elements(x: Tensor, dim: Optional[int]) -> int:
 
 
 def rank_of_low(q: float, count: int) -> int:
+    """Place of the ``q``-th percentile near the lower end, of ``count``, from the smallest on."""
     return min(count, max(1, int(math.ceil(0.01 * q * count))))
 
 
 def rank_of_high(q: float, count: int) -> int:
+    """Place of the ``q``-th percentile near the upper end, of ``count``, from the smallest on."""
     return min(count, max(1, int(math.floor(0.01 * q * count + 0.5))))
 
 
 def check_low_percentile(q: float) -> None:
+    """Refuse what is no percentile of a lower end."""
     if not 0.0 <= q < 100.0:
         raise ValueError(f"low_percentile_q is {q}; it must be at least 0 and below 100.")
 

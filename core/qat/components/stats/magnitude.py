@@ -12,6 +12,7 @@ from .wrappers import widened
 
 
 def largest_magnitude(x: Tensor, dim: Optional[int]) -> Tensor:
+    """``max |x|`` of all, or along ``dim``; from a faster op where no gradient is asked for."""
     if x.requires_grad:
         if dim is None:
             return torch.max(torch.abs(x))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 
 def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or in float64 where it is."""
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -26,6 +27,8 @@ def of_rows(found: Tensor, stats_reduce_dim: Optional[int], dtype: torch.dtype) 
 
 
 class _Stats(nn.Module):
+    """A statistic, in the shape of the scale or zero point that it is for."""
+
     stats_output_shape: List[int]
 
     def __init__(self, stats_impl: nn.Module, stats_output_shape: Tuple[int, ...]) -> None:

@@ -4,7 +4,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.components.stats import widened
 from qat.ops import max_int, min_int, round_ste, tensor_clamp_ste
+
+
+def _steps(distance: Tensor, scale: Tensor) -> Tensor:
+    # At least float32: the gradient to a scale in float16, distance / scale**2, overflows.
+    return widened(distance) / widened(scale)
 
 
 class _IntegerZeroPoint(nn.Module):
@@ -14,8 +20,9 @@ class _IntegerZeroPoint(nn.Module):
 
     def forward(self, distance: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
         qmin = min_int(self.signed, False, bit_width)
-        zero_point = round_ste(distance / scale) + qmin
-        return tensor_clamp_ste(zero_point, qmin, max_int(self.signed, False, bit_width))
+        zero_point = round_ste(_steps(distance, scale)) + qmin
+        bounded = tensor_clamp_ste(zero_point, qmin, max_int(self.signed, False, bit_width))
+        return bounded.to(distance.dtype)
 
 
 class _RealZeroPoint(nn.Module):
@@ -24,7 +31,8 @@ class _RealZeroPoint(nn.Module):
         self.signed = signed
 
     def forward(self, distance: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
-        return distance / scale + min_int(self.signed, False, bit_width)
+        zero_point = _steps(distance, scale) + min_int(self.signed, False, bit_width)
+        return zero_point.to(distance.dtype)
 
 
 def from_lowest(int_quant: Any, quantize_zero_point: bool) -> nn.Module:

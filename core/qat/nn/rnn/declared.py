@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from qat.nn.proxies import P, Quantizer, make_proxy, with_prefix
+from qat.nn.refusals import check_names
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
@@ -33,12 +34,7 @@ class Declared:
     ) -> None:
         kind = type(layer).__name__
         prefixes = tuple(f"{role}_" for role in quantizers)
-        unknown = [name for name in overrides if not name.startswith(prefixes)]
-        if unknown:
-            raise TypeError(
-                f"{kind} has no argument {', '.join(unknown)}; attributes of its quantizers start "
-                f"with {', '.join(prefixes)}."
-            )
+        check_names(kind, overrides, prefixes)
         for role in _PARAMETERS:
             if isinstance(quantizers[role], QuantProxy):
                 raise NotImplementedError(

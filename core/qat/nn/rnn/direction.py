@@ -54,7 +54,7 @@ class Direction(nn.Module):
             state_quants: their quantizers.
         Returns:
             The hidden states [T, N, H], and the states after the last step. Where quantized, the
-            first has the grid of the last step computed.
+            first has the grid of the last step computed, or of each step where it is dynamic.
         """
         values = unwrap(x)
         columns = values.shape[-1]
@@ -66,13 +66,13 @@ class Direction(nn.Module):
             zeros if tensor is None else quant(tensor)
             for tensor, quant in zip(start, state_quants, strict=True)
         )
-        outputs: list[Tensor] = []
+        outputs: list[Tensor | QuantTensor] = []
         for of_input in reversed(sums) if self._reverse else sums:
             plain = tuple(unwrap(each) for each in state)
             state = self.cell(of_input + F.linear(plain[0], hidden_weight), plain, state_quants)
-            outputs.append(unwrap(state[0]))
-        hidden = torch.stack(outputs[::-1] if self._reverse else outputs)
-        return like(state[0], hidden), state
+            outputs.append(state[0])
+        in_time = outputs[::-1] if self._reverse else outputs
+        return stack(in_time, state[0], state_quants[0]), state
 
     def _parameters_on_grid(self, x: Tensor | QuantTensor) -> tuple[Tensor, Tensor | None]:
         input_scale = x.scale if isinstance(x, QuantTensor) else None
@@ -84,6 +84,25 @@ class Direction(nn.Module):
             gate(input_scale, weights[name].scale) for name, gate in self.biases.items()
         ]
         return weight, torch.cat([each.value for each in biases])
+
+
+def stack(
+    states: Sequence[Tensor | QuantTensor], last: Tensor | QuantTensor, quant: Any
+) -> Tensor | QuantTensor:
+    """``states`` of one shape, quantized by ``quant``, along a new first dimension.
+
+    They get the grid of ``last``; or, where each has its own and there are several, the grid of
+    each, with one entry per element.
+    """
+    value = torch.stack([unwrap(each) for each in states])
+    if not isinstance(last, QuantTensor) or len(states) == 1 or not quant.is_dynamic:
+        return like(last, value)
+    own = ("scale",) if last.format is not None else ("scale", "zero_point")  # minifloats have no z
+    grids = {
+        name: torch.stack([getattr(each, name).expand(each.shape) for each in states])
+        for name in own
+    }
+    return last.set(value=value, **grids)
 
 
 def like(example: Tensor | QuantTensor, value: Tensor) -> Tensor | QuantTensor:

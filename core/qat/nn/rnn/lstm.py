@@ -168,6 +168,7 @@ class QuantLSTM(QuantRecurrent):
         if isinstance(cx, list):
             cx = torch.cat(cx)
         out, (hidden, cell) = self._run(x, [hx, cx])
+        of_cell, last = self.cell_state_quant, self._stacked(hidden, self.io_quant)
         if self.cat_output_cell_states:
-            return out, (self._stacked(hidden), self._stacked(cell))
-        return out, (self._stacked(hidden), [self._stacked([each]) for each in cell])
+            return out, (last, self._stacked(cell, of_cell))
+        return out, (last, [self._stacked([each], of_cell) for each in cell])

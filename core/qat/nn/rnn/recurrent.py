@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from qat.nn.composed import rebuild_parameter_quantizers, require_scales
-from qat.nn.proxies import Quantizer, unwrap, with_prefix
+from qat.nn.composed import needs_scale, rebuild_parameter_quantizers, require_scales
+from qat.nn.proxies import Quantizer, returned, unwrap, with_prefix
+from qat.nn.refusals import check_float_class
 from qat.tensor import QuantTensor
 
 from .cells import State
 from .declared import Declared
-from .direction import Direction, like
+from .direction import Direction, like, stack
 from .gates import GateBias, GateWeight
 from .parameters import RecurrentParameters
 
@@ -48,10 +49,8 @@ class QuantRecurrent(RecurrentParameters):
         kind = type(self).__name__
         declared = Declared(self, quantizers, overrides)
         sources = {f"{role}_quant": quantizers[role] for role in ("weight", "io")}
-        bias: Any = quantizers["bias"] if self.bias else None
-        if isinstance(bias, type):
-            bias = bias.let(**with_prefix("bias_", overrides))  # type: ignore[attr-defined]
-        require_scales(kind, "bias_quant", bias, sources)
+        bias_quant = quantizers["bias"] if self.bias else None
+        require_scales(kind, "bias_quant", bias_quant, overrides, sources)
         states = {f"{role}_quant": quantizers.get(role, True) for role in ("io", "cell_state")}
         missing = [name for name, quant in states.items() if quant is None]
         if return_quant_tensor and missing:
@@ -61,6 +60,12 @@ class QuantRecurrent(RecurrentParameters):
             )
         self.return_quant_tensor = return_quant_tensor
         self.io_quant = declared.act("io")
+        if self.io_quant.is_dynamic and needs_scale(bias_quant, with_prefix("bias_", overrides)):
+            raise ValueError(
+                f"{kind}: bias_quant takes its scale from the input, but with a dynamic io_quant "
+                f"input and hidden state have one each, at every step; set bias_quant=None, or use "
+                f"Int8BiasPerTensorFloatInternalScaling."
+            )
         return declared
 
     def _build(self, declared: Declared, gates: Sequence[str], together: bool) -> None:
@@ -126,11 +131,7 @@ class QuantRecurrent(RecurrentParameters):
         Raises:
             TypeError: ``layer`` is of another class.
         """
-        if not isinstance(layer, cls.float_class):
-            raise TypeError(
-                f"{cls.__name__}.from_float takes a {cls.float_class.__name__}, "
-                f"not a {type(layer).__name__}."
-            )
+        check_float_class(cls.__name__, layer, cls.float_class)
         constants: dict[str, Any] = {name: getattr(layer, name) for name in cls.constants}
         example: Any = layer.weight_ih_l0
         made = cls(**constants, device=example.device, dtype=example.dtype, **arguments)
@@ -167,8 +168,7 @@ class QuantRecurrent(RecurrentParameters):
                 output, final = self.layers[suffix](x, start, self._state_quants(suffix))
                 outputs.append(output)
                 finals.append(final)
-            joined = torch.cat([unwrap(each) for each in outputs], dim=-1)
-            x = like(outputs[0], joined)
+            x = self._joined(outputs)
         if not is_batched:
             x = x.squeeze(batch_dim)
         elif self.batch_first:
@@ -179,14 +179,19 @@ class QuantRecurrent(RecurrentParameters):
         return self._returned(x), by_kind
 
     def _returned(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        if not self.return_quant_tensor:
-            return unwrap(x)
-        return x if isinstance(x, QuantTensor) else QuantTensor(x, training=self.training)
+        return returned(x, self.return_quant_tensor, self.training)
 
-    def _stacked(self, states: Sequence[Tensor | QuantTensor]) -> Tensor | QuantTensor:
-        """[layers * directions, ...], with the grid of the last."""
-        values = torch.stack([unwrap(each) for each in states])
-        return self._returned(like(states[-1], values))
+    def _joined(self, outputs: Sequence[Tensor | QuantTensor]) -> Tensor | QuantTensor:
+        """The hidden states of the directions side by side, with the grid of the first."""
+        if self.io_quant.is_dynamic:  # the grid of each
+            return torch.cat(outputs, dim=-1)  # type: ignore[arg-type]
+        return like(outputs[0], torch.cat([unwrap(each) for each in outputs], dim=-1))
+
+    def _stacked(
+        self, states: Sequence[Tensor | QuantTensor], quant: nn.Module
+    ) -> Tensor | QuantTensor:
+        """[layers * directions, ...], each state quantized by ``quant``."""
+        return self._returned(stack(states, states[-1], quant))
 
     def _check(self, x: Any, initial: Sequence[Any]) -> bool:
         """Whether ``x`` has a batch dimension; refuses what does not fit."""

@@ -103,4 +103,4 @@ class QuantRNN(QuantRecurrent):
             NotImplementedError: a ``PackedSequence``.
         """
         out, (hidden,) = self._run(x, [hx])
-        return out, self._stacked(hidden)
+        return out, self._stacked(hidden, self.io_quant)
