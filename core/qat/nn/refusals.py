@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from qat.enums import ScalingPerOutputType
 from qat.inject import DependencyError, ExtendedInjector
 from qat.proxy import (
     ActQuantProxyFromInjector,
@@ -100,6 +101,24 @@ def check_bit_width(
             f"{kind}: {argument}: bit_width is {bits}, but {quant.__name__} always has "
             f"{int(own())}; leave it out, or choose an integer quantizer such as "
             f"{_example(proxy)}."
+        )
+
+
+def check_group_size(kind: str, argument: str, quant: Any, group_size: Any) -> None:
+    """Refuse a size of groups for a quantizer of another granularity.
+
+    Args:
+        kind, argument: as for :func:`check_role`.
+        quant: the quantizer, with the overrides of the layer.
+        group_size: the size asked for.
+    Raises:
+        ValueError: the quantizer has no groups.
+    """
+    granularity = quant.scaling_per_output if "scaling_per_output" in quant else None
+    if granularity not in (None, ScalingPerOutputType.GROUP):
+        raise ValueError(
+            f"{kind}: {argument}: group_size is {group_size}, but scaling_per_output_type is "
+            f"{str(granularity)!r}; set it to 'group', or leave the size out."
         )
 
 

@@ -223,6 +223,11 @@ REFUSED = {
         ValueError,
         "QuantLinear: .*group_size is None; .*a whole number of at least 1",
     ),
+    "a size of groups where there are none": (
+        lambda: QuantLinear(8, 4, weight_group_size=4),
+        ValueError,
+        "QuantLinear: weight_quant: group_size is 4, .* is 'tensor'; set it to 'group'",
+    ),
     "groups of none": (
         lambda: grouped_weight(weight_group_size=0),
         ValueError,
