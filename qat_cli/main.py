@@ -13,8 +13,11 @@ import typer
 from qat_cli.command_group import DEBUG_FLAG, CommandGroup
 from qat_cli.commands import recipes
 from qat_cli.commands.calibrate import calibrate
+from qat_cli.commands.datasets import datasets
 from qat_cli.commands.doctor import doctor
 from qat_cli.commands.evaluate import evaluate
+from qat_cli.commands.explain import explain
+from qat_cli.commands.models import models
 from qat_cli.commands.train import train
 from qat_cli.versions import program_version
 
@@ -37,6 +40,9 @@ app.command("train")(train)
 app.command("calibrate")(calibrate)
 app.command("eval")(evaluate)
 app.add_typer(recipes.app, name="recipes")
+app.command("explain", epilog="Example: qat explain train.epochs")(explain)
+app.command("models", epilog="Example: qat models resnet")(models)
+app.command("datasets", epilog="Example: qat datasets --json")(datasets)
 app.command("doctor")(doctor)
 
 

@@ -1,7 +1,9 @@
-"""``qat recipes``: what ships, what one recipe says, and which keys there are."""
+"""``qat recipes``: what ships, what a recipe says, whether it is valid, which keys there are."""
 
 from __future__ import annotations
 
+from json import dumps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List and show recipes, and the keys they can have.",
+    help="List, show, copy, check and compare recipes, and the keys they can have.",
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -98,6 +100,105 @@ def keys(
         console.out_table("", columns, rows)
 
     console.emit([dict(zip(columns, row, strict=True)) for row in rows], human)
+
+
+@app.command("copy", epilog="Example: qat recipes copy resnet_w4a4 mine.yaml")
+def copy(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe, or a file.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: NAME.yaml here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Copy a recipe with its comments to a file of your own."""
+    from qat_cli.recipes import recipe_path
+
+    console = Console(json)
+    source = recipe_path(name)
+    target = file if file is not None else Path(source.name)
+    if target.is_dir():
+        target = target / source.name
+    if target.exists() and target.samefile(source):
+        raise UserError(f"{target} is the recipe itself; name another file")
+    if target.exists() and not force:
+        raise UserError(f"{target} exists; name another file, or overwrite it with --force")
+    try:
+        target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from None
+    shown = target if target.suffix in (".yaml", ".yml") else f"./{target}"
+
+    def human() -> None:
+        console.out(f"{target}\nRun it:  qat train --recipe {shown}")
+
+    console.emit({"recipe": name, "file": str(target)}, human)
+
+
+@app.command("validate", epilog="Example: qat recipes validate mine.yaml other.yaml")
+def validate(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, or names.")],
+    json: JsonOption = False,
+) -> None:
+    """Check recipes: all problems of all files at once; exit code 2 where there are any."""
+    from qat_cli.recipes import InvalidRecipe, load_recipe
+
+    console = Console(json)
+    document: list[dict[str, Any]] = []
+    for file in files:
+        problems: list[str] = []
+        try:
+            load_recipe(file)
+        except InvalidRecipe as error:
+            problems = error.problems
+        except UserError as error:
+            problems = [str(error)]
+        document.append({"file": file, "valid": not problems, "problems": problems})
+
+    def human() -> None:
+        for entry in document:
+            if entry["valid"]:
+                console.out(f"{entry['file']}: valid")
+            for problem in entry["problems"]:
+                console.error(f"{entry['file']}: {problem}")
+
+    console.emit(document, human)
+    if any(entry["problems"] for entry in document):
+        raise typer.Exit(UserError.exit_code)
+
+
+@app.command("diff", epilog="Example: qat recipes diff resnet_w4a4 mine.yaml")
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A shipped recipe, or a file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="A shipped recipe, or a file.")],
+    json: JsonOption = False,
+) -> None:
+    """Show in which keys two resolved recipes differ; '-' where one has no such key."""
+    from qat_cli.recipes import load_recipe
+    from qat_cli.recipes.comparison import differences
+
+    console = Console(json)
+    found = differences(load_recipe(a), load_recipe(b))
+
+    def shown(entry: dict[str, Any], side: str) -> str:
+        return dumps(entry[side], ensure_ascii=False) if side in entry else "-"
+
+    def human() -> None:
+        if not found:
+            console.out("no difference")
+            return
+        rows = [(entry["key"], shown(entry, "a"), shown(entry, "b")) for entry in found]
+        console.out_table("", ("key", a, b), rows)
+
+    console.emit({"a": a, "b": b, "differences": found}, human)
+
+
+@app.command("schema", epilog="Example: qat recipes schema > recipe.schema.json")
+def schema() -> None:
+    """Print the JSON Schema of a recipe file, so that editors complete keys."""
+    from qat_cli.recipes.json_schema import recipe_json_schema
+
+    Console(json_output=True).print_json(recipe_json_schema())
 
 
 def summarize_quantization(recipe: Recipe) -> str:

@@ -111,7 +111,7 @@ def _answer(finished: FinishedRun, console: Console) -> None:
     from qat_cli.report import finite
     from qat_cli.ticker import duration
 
-    outcome, folder = finished.outcome, finished.folder
+    outcome, folder, train = finished.outcome, finished.folder, finished.recipe.train
     words = ["qat", "eval", "--checkpoint", str(folder.best)]
     if is_user_code(finished.recipe.model.name):
         words += ["--model", finished.recipe.model.name]
@@ -120,13 +120,18 @@ def _answer(finished: FinishedRun, console: Console) -> None:
         val, test = outcome.val, outcome.test
         console.out("")
         console.out(
-            f"best epoch  {outcome.best_epoch} of {finished.recipe.train.epochs}, chosen by "
+            f"best epoch  {outcome.best_epoch} of {outcome.epochs}, chosen by "
             f"validation: top-1 {val.top1:.2f} % of {val.images} images"
         )
         console.out(
             f"test        top-1 {test.top1:.2f} %, top-5 {test.top5:.2f} %, loss {test.loss:.4f} "
             f"({test.images} images)"
         )
+        if outcome.epochs < train.epochs:
+            console.out(
+                f"stopped     early, after {outcome.epochs} of {train.epochs} epochs: no higher "
+                f"validation top-1 in {train.early_stopping_patience}"
+            )
         console.out(f"time        {duration(outcome.seconds)}")
         console.out(f"checkpoint  {folder.best}")
         console.out(f"curves      {folder.curves}")

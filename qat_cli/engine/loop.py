@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from qat.components import set_progress
 from qat_cli.console import Console
 from qat_cli.data import Batches
+from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
@@ -32,6 +33,7 @@ class Step:
     clip_grad_norm: float | None
     latent_clip: float | None
     latent: list[Tensor]
+    accumulate: int = 1
 
 
 def train_one_epoch(
@@ -51,11 +53,12 @@ def train_one_epoch(
             told how much of it is over.
         batches: the training part.
         epoch: number of the epoch, 0 is the first; chooses order, augmentation, learning rate.
-        first_batch: batches of this epoch that were done before.
+        first_batch: batches of this epoch that were done before, in whole optimizer steps.
         step: optimizer and its settings.
         tally: counts loss and hits of the batches as they were when trained on.
         ticker: says when it is time for a look at a tally that is on a GPU.
-        on_step: called after each step with the number of batches done; may raise to stop there.
+        on_step: called after each optimizer step with the number of batches done; may raise to
+            stop there.
     Raises:
         WorkFailed: the loss is not finite; names the first layer that is not. On a CPU it is seen
             before the step is taken, on a GPU when the ticker is due or the epoch over.
@@ -63,23 +66,26 @@ def train_one_epoch(
     model.train()
     set_progress(model, epoch / step.schedule.epochs)
     looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
-    done = first_batch
-    for images, labels in batches.epoch(epoch, first_batch):
-        set_learning_rate(step.optimizer, step.schedule, epoch * len(batches) + done)
+    done, number = first_batch, epoch * step.schedule.steps_per_epoch
+    stream = batches.epoch(epoch, first_batch)
+    while done < len(batches):
+        shares = step_shares(batches, done, step.accumulate)
+        set_learning_rate(step.optimizer, step.schedule, number + done // step.accumulate)
         step.optimizer.zero_grad(set_to_none=True)
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=step.label_smoothing)
-        if looks_at_each:
-            check_finite(loss.item(), model, images, epoch, done)
-        loss.backward()
+        for share, (images, labels) in zip(shares, stream, strict=False):  # the stream goes on
+            logits = model(images)
+            loss = F.cross_entropy(logits, labels, label_smoothing=step.label_smoothing)
+            if looks_at_each:
+                check_finite(loss.item(), model, images, epoch, done)
+            loss.backward(share)
+            tally.add(loss, logits, labels)
+            done += 1
         if step.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), step.clip_grad_norm)
         step.optimizer.step()
         clamp_latent(step.latent, step.latent_clip)
-        tally.add(loss, logits, labels)
-        if not looks_at_each and (ticker.is_due or done + 1 == len(batches)):
-            check_finite(tally.metrics().loss, model, images, epoch, done)
-        done += 1
+        if not looks_at_each and (ticker.is_due or done == len(batches)):
+            check_finite(tally.metrics().loss, model, images, epoch, done - 1)
         on_step(done)
 
 

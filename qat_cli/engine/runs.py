@@ -132,6 +132,8 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "run": str(run.folder.path),
         "checkpoint": str(run.folder.best),
         "epochs": recipe.train.epochs,
+        "epochs_trained": outcome.epochs,
+        "stopped_early": outcome.epochs < recipe.train.epochs,
         "best_epoch": outcome.best_epoch,
         "top1": test.top1,
         "top5": test.top5,

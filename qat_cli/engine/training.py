@@ -28,12 +28,14 @@ from qat_cli.ticker import Ticker
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run found: figures of the best checkpoint, and when it was the best."""
+    """What a finished run found: figures of the best checkpoint, when it was the best, and how
+    many epochs were trained."""
 
     best_epoch: int
     val: Metrics
     test: Metrics
     seconds: float
+    epochs: int
 
 
 class TrainingRun:
@@ -67,11 +69,14 @@ class TrainingRun:
         train = self.recipe.train
         self.step = Step(
             optimizer=make_optimizer(self.model, self.recipe.optimizer),
-            schedule=Schedule(self.recipe.schedule, len(self.train_batches), train.epochs),
+            schedule=Schedule(
+                self.recipe.schedule, -(-len(self.train_batches) // train.accumulate), train.epochs
+            ),
             label_smoothing=train.label_smoothing,
             clip_grad_norm=self.recipe.optimizer.clip_grad_norm,
             latent_clip=train.latent_clip,
             latent=binary_weights(self.model),
+            accumulate=train.accumulate,
         )
 
     def restore(self, training: Mapping[str, Any]) -> None:
@@ -107,7 +112,7 @@ class TrainingRun:
     def _train(self, stop: StopSignals) -> None:
         try:
             self._save_last()
-            while self.state.epoch < self.recipe.train.epochs:
+            while not self._is_over():
                 tally = Tally(self.experiment.device)
                 tally.load(self.state.tally)
                 self._train_epoch(tally, stop)
@@ -115,6 +120,10 @@ class TrainingRun:
         except Stopped:
             self._save_last()
             raise
+
+    def _is_over(self) -> bool:
+        train, state = self.recipe.train, self.state
+        return state.epoch >= train.epochs or state.has_stalled(train.early_stopping_patience)
 
     def _train_epoch(self, tally: Tally, stop: StopSignals) -> None:
         state, batches = self.state, self.train_batches
@@ -141,8 +150,9 @@ class TrainingRun:
     def _validate(self, tally: Tally, stop: StopSignals) -> None:
         started = time.monotonic()
         val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
-        state, step = self.state, (self.state.epoch + 1) * len(self.train_batches) - 1
-        lr = self.step.schedule.lr(step, self.recipe.optimizer.lr)
+        state, schedule = self.state, self.step.schedule
+        last_step = (state.epoch + 1) * schedule.steps_per_epoch - 1
+        lr = schedule.lr(last_step, self.recipe.optimizer.lr)
         is_best = state.finish_epoch(tally.metrics(), val, lr, time.monotonic() - started)
         if is_best:
             write_checkpoint(self.folder.best, self._checkpoint({}))
@@ -158,7 +168,9 @@ class TrainingRun:
         write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
         state = self.state
         write_curves(self.folder.curves, state.history, self.recipe.name, state.best_epoch)
-        return Outcome(state.best_epoch, Metrics(**state.best_val), test, state.seconds)
+        return Outcome(
+            state.best_epoch, Metrics(**state.best_val), test, state.seconds, state.epoch
+        )
 
     def _batches(self, part: str) -> Batches:
         return evaluation_batches(

@@ -66,6 +66,13 @@ class TrainingState:
             self.best_epoch, self.best_val = self.epoch, self.val
         return is_best
 
+    def has_stalled(self, patience: int | None) -> bool:
+        """Validation top-1 was not raised in the last ``patience`` epochs; ``None``: never."""
+        if patience is None or len(self.history) <= patience:
+            return False
+        top1 = [float(row["val_top1"]) for row in self.history]
+        return max(top1[-patience:]) <= max(top1[:-patience])
+
 
 def _rank(figures: Mapping[str, float]) -> tuple[float, float]:
     loss = figures["loss"]

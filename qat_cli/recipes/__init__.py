@@ -1,5 +1,6 @@
 """Recipes: their schema, finding and loading them, and changing them from the command line."""
 
+from qat_cli.recipes.loading import InvalidRecipe as InvalidRecipe
 from qat_cli.recipes.loading import dump_recipe as dump_recipe
 from qat_cli.recipes.loading import load_recipe as load_recipe
 from qat_cli.recipes.loading import recipe_from_tree as recipe_from_tree

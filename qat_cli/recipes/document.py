@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,20 @@ class Document:
         path: where it was read from.
         tree: nested dicts, lists and scalars.
         lines: path of each key to its line, counted from 1.
+        files: path of each key to its file, where that is not ``path`` (see ``extends``).
     """
 
     path: Path
     tree: dict[str, Any]
     lines: dict[KeyPath, int]
+    files: dict[KeyPath, Path] = field(default_factory=dict)
 
     def place(self, key: KeyPath) -> str:
         """``file:line`` of a key, or of the nearest enclosing key that the file has."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.lines:
-                return f"{self.path}:{self.lines[key[:length]]}"
+                file = self.files.get(key[:length], self.path)
+                return f"{file}:{self.lines[key[:length]]}"
         return str(self.path)
 
 

@@ -31,7 +31,7 @@ def known_keys() -> list[KnownKey]:
             key = f"{prefix}{name}"
             part = model_of(field.annotation)
             if part is None or not field.is_required():
-                found.append(KnownKey(key, _default_text(field), field.description or ""))
+                found.append(KnownKey(key, default_text(field), field.description or ""))
             if part is not None:
                 visit(part, f"{key}.N." if _is_list(field.annotation) else f"{key}.")
 
@@ -86,7 +86,8 @@ def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) is list
 
 
-def _default_text(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
+    """The default of a field as `qat recipes keys` shows it."""
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True)

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from qat_cli.errors import UserError
-from qat_cli.recipes.document import Document, KeyPath, read_document
+from qat_cli.recipes.document import Document, KeyPath
+from qat_cli.recipes.inheritance import EXTENDS, read_inherited
 from qat_cli.recipes.keys import nearest_key, siblings
 from qat_cli.recipes.location import list_recipes, recipe_path
 from qat_cli.recipes.overrides import (
@@ -22,6 +23,14 @@ from qat_cli.recipes.overrides import (
     parse_override,
 )
 from qat_cli.recipes.schema import Recipe
+
+
+class InvalidRecipe(UserError):
+    """A recipe was read but is not valid; ``problems`` has one line for each thing wrong."""
+
+    def __init__(self, message: str, problems: list[str]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 def load_recipe(
@@ -42,7 +51,7 @@ def load_recipe(
         UserError: no such recipe, or one message that lists every problem of the file and of the
             overrides, each with its dotted key and its place.
     """
-    document = read_document(recipe_path(name_or_path))
+    document = read_inherited(recipe_path(name_or_path))
     problems: list[str] = []
     changes = option_overrides(options or {})
     for text in overrides:
@@ -50,6 +59,12 @@ def load_recipe(
             changes.append(parse_override(text))
         except ValueError as error:
             problems.append(f"{text!r} {error}{_recipe_hint(text)}")
+    problems += [
+        f"command line, {change.text}: extends stands in a recipe file, not on the command line"
+        for change in changes
+        if change.path[0] == EXTENDS
+    ]
+    changes = [change for change in changes if change.path[0] != EXTENDS]
     problems += conflicts(changes)
     drop_what_no_longer_fits(document.tree, changes)
     for change in changes:
@@ -64,7 +79,7 @@ def load_recipe(
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise UserError(f"recipe {name_or_path}: {count}\n{listed}")
+        raise InvalidRecipe(f"recipe {name_or_path}: {count}\n{listed}", problems)
     return recipe
 
 

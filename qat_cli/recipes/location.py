@@ -27,6 +27,12 @@ def list_recipes() -> list[str]:
     return sorted(path.stem for path in recipes_folder().glob("*.yaml"))
 
 
+def is_path(name_or_path: str) -> bool:
+    """Whether the text has a folder or a recipe's suffix; otherwise it is a name."""
+    path = Path(name_or_path)
+    return path.suffix.lower() in SUFFIXES or path.name != name_or_path
+
+
 def recipe_path(name_or_path: str) -> Path:
     """The file of a recipe: a shipped one by name, any other by its path.
 
@@ -36,7 +42,7 @@ def recipe_path(name_or_path: str) -> Path:
         UserError: there is no such file, or no such name (the nearest one is suggested).
     """
     path = Path(name_or_path).expanduser()
-    if path.suffix.lower() in SUFFIXES or path.name != name_or_path:
+    if is_path(name_or_path):
         if path.is_file():
             return path
         what = "is a folder, not a recipe file" if path.is_dir() else "does not exist"

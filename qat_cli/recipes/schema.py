@@ -121,7 +121,7 @@ class OptimizerConfig(StrictModel):
 
 
 class ScheduleConfig(StrictModel):
-    """The learning rate over time, stepped after every batch."""
+    """The learning rate over time, changed before every optimizer step."""
 
     name: Literal["cosine", "step", "constant"] = Field(
         default="cosine", description="Shape of the decay after the warm-up."
@@ -144,7 +144,12 @@ class TrainConfig(StrictModel):
     """The training loop."""
 
     epochs: PositiveInt = Field(default=10, description="Passes over the training images.")
-    batch_size: PositiveInt = Field(default=64, description="Images per training step.")
+    batch_size: PositiveInt = Field(default=64, description="Images per training batch.")
+    accumulate: PositiveInt = Field(
+        default=1,
+        description="Batches per optimizer step, which takes the mean over all their images; the "
+        "schedule counts optimizer steps.",
+    )
     eval_batch_size: PositiveInt = Field(default=256, description="Images per evaluation step.")
     seed: NonNegativeInt = Field(
         default=0, description="Seed of weights, order of images and augmentation."
@@ -171,6 +176,10 @@ class TrainConfig(StrictModel):
         description="Clamp the latent weights of binary layers to [-c, c] after each step; null: "
         "off.",
     )
+    early_stopping_patience: PositiveInt | None = Field(
+        default=None,
+        description="Stop after so many epochs without a higher validation top-1; null: off.",
+    )
 
 
 class CalibrateConfig(StrictModel):
@@ -183,6 +192,12 @@ class CalibrateConfig(StrictModel):
 class Recipe(StrictModel):
     """One experiment: the root of a recipe file."""
 
+    extends: str | None = Field(
+        default=None,
+        exclude=True,  # a loaded recipe is resolved: nothing is left to look up
+        description="A shipped recipe, or a path relative to this file, that this file changes: "
+        "mappings are merged, lists replaced; only in a file.",
+    )
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="Short name, used for the run folder; letters, digits and . _ - only.",

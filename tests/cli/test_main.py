@@ -22,13 +22,30 @@ def qat(*arguments, **environment):
 def test_help_lists_every_command_with_a_line_of_its_own():
     result = qat("--help")
     assert result.returncode == 0
-    for command in ("train", "calibrate", "eval", "recipes", "doctor"):
+    for command in (
+        "train",
+        "calibrate",
+        "eval",
+        "recipes",
+        "explain",
+        "models",
+        "datasets",
+        "doctor",
+    ):
         assert any(line.split()[:1] == [command] for line in result.stdout.splitlines())
     assert "Examples:\n    qat train --recipe binary_resnet" in result.stdout
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["calibrate", "--help"], ["eval", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["calibrate", "--help"],
+        ["eval", "--help"],
+        *(["recipes", name, "--help"] for name in ("copy", "validate", "diff", "schema")),
+        *([name, "--help"] for name in ("explain", "models", "datasets")),
+    ],
 )
 def test_help_imports_neither_torch_nor_the_library(arguments):
     code = (

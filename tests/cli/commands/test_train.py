@@ -82,14 +82,21 @@ def test_the_resolved_recipe_reruns_the_experiment(qat, qat_json, tiny_recipe, t
 
 
 @pytest.mark.parametrize(
-    ("step", "number", "code"), [(3, signal.SIGINT, 130), (6, signal.SIGTERM, 143)]
+    ("step", "number", "code", "changes"),
+    [
+        (3, signal.SIGINT, 130, []),
+        (6, signal.SIGTERM, 143, []),
+        (1, signal.SIGINT, 130, ["train.accumulate=4"]),
+        (2, signal.SIGTERM, 143, ["train.accumulate=4", "train.early_stopping_patience=1"]),
+    ],
 )
 def test_an_interrupted_run_ends_as_if_it_had_never_stopped(
-    qat, tiny_recipe, tmp_path, stop_at_step, monkeypatch, step, number, code
+    qat, tiny_recipe, tmp_path, stop_at_step, monkeypatch, step, number, code, changes
 ):
     # Six steps an epoch: the first case stops inside an epoch, while activation statistics are
     # collected; the second after that, between the last step of an epoch and its validation.
-    arguments = ["train", "--recipe", tiny_recipe, QUANTIZED]
+    # Then the same two with two optimizer steps an epoch, the second of them of two batches.
+    arguments = ["train", "--recipe", tiny_recipe, QUANTIZED, *changes]
     assert qat(*arguments, "--out", "whole").exit_code == 0
     with monkeypatch.context():
         stop_at_step(step, number)
@@ -118,6 +125,28 @@ def test_binary_weights_are_clamped_and_every_setting_of_the_loop_runs(qat, tiny
     assert latent.abs().max() == pytest.approx(0.05)
     checked = qat("eval", "--checkpoint", "out/checkpoints/best.pt")
     assert "exactly the figures recorded" in checked.stdout
+
+
+def test_a_run_whose_validation_gets_no_better_stops_early_and_says_so(qat, tiny_recipe, tmp_path):
+    arguments = ["--epochs", "9", "--lr", "1e-12", "train.early_stopping_patience=2"]
+    result = qat("train", "--recipe", tiny_recipe, *arguments, "--seed", "1", "--out", "out")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    trained = summary["epochs_trained"]
+    top1 = [float(row["val_top1"]) for row in figures(tmp_path / "out")]
+    assert summary["stopped_early"] and len(top1) == trained < 9
+    assert max(top1[-2:]) <= max(top1[:-2])
+    assert f"stopped     early, after {trained} of 9 epochs" in result.stdout
+    assert "no higher validation top-1 in 2" in result.stdout
+    again = qat("train", "--resume", "--out", "out")
+    assert again.exit_code == 0 and len(figures(tmp_path / "out")) == trained
+
+
+@pytest.mark.parametrize("key", ["train.accumulate", "train.early_stopping_patience"])
+def test_a_count_of_nothing_is_refused_by_name(qat, tiny_recipe, key):
+    result = qat("train", "--recipe", tiny_recipe, f"{key}=0")
+    assert result.exit_code == 2
+    assert key in result.stderr and "Traceback" not in result.stderr
 
 
 def test_resume_without_out_takes_the_newest_run_of_the_recipe(qat, tiny_recipe, tmp_path):

@@ -24,25 +24,26 @@ class Explodes(nn.Module):
         return x / torch.zeros(())
 
 
-def batches(count=8):
+def batches(count=8, size=4):
     pixels = torch.randint(0, 256, (count, 1, 2, 2), dtype=torch.uint8)
     part = Part(MemoryImages(pixels), torch.arange(count) % 2)
-    return Batches(part, [0.5], [0.5], batch_size=4)
+    return Batches(part, [0.5], [0.5], batch_size=size)
 
 
-def train(model, epoch=0, epochs=1, **config):
-    config = OptimizerConfig(lr=0.1, **config)
+def train(model, epoch=0, epochs=1, data=None, accumulate=1, **config):
+    config, data = OptimizerConfig(lr=0.1, **config), data or batches()
     step = Step(
         make_optimizer(model, config),
-        Schedule(ScheduleConfig(), 2, epochs),
+        Schedule(ScheduleConfig(), -(-len(data) // accumulate), epochs),
         label_smoothing=0.1,
         clip_grad_norm=config.clip_grad_norm,
         latent_clip=None,
         latent=[],
+        accumulate=accumulate,
     )
     tally, done = Tally(torch.device("cpu")), []
     with Ticker(Console(), "epoch", 8) as ticker:
-        train_one_epoch(model, batches(), epoch, 0, step, tally, ticker, done.append)
+        train_one_epoch(model, data, epoch, 0, step, tally, ticker, done.append)
     return tally.metrics(), done
 
 
@@ -56,6 +57,21 @@ def test_an_epoch_trains_on_every_batch_and_counts_every_image():
     metrics, done = train(model)
     assert metrics.images == 8 and done == [1, 2]
     assert not torch.equal(model[1].weight, before)
+
+
+@pytest.mark.parametrize("count", [16, 18, 23])
+def test_accumulated_batches_train_as_one_batch_of_all_their_images(count):
+    # 18: the last step has one short batch of its own; 23: two, the second of them short.
+    torch.manual_seed(0)
+    small = batches(count)
+    large = Batches(small.part, [0.5], [0.5], batch_size=8)
+    one, two = linear(), linear()
+    two.load_state_dict(one.state_dict())
+    metrics, done = train(one, data=small, accumulate=2)
+    expected, _ = train(two, data=large)
+    assert done == [*range(2, len(small), 2), len(small)]
+    assert metrics.images == count and metrics.loss == pytest.approx(expected.loss)
+    torch.testing.assert_close(one.state_dict(), two.state_dict())
 
 
 def test_a_gradient_that_sharpens_over_the_training_is_told_how_much_of_it_is_over():

@@ -1,0 +1,34 @@
+"""``qat explain``: what one key of a recipe means."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from qat_cli.console import Console
+
+
+def explain(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, or a section.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Explain a key of a recipe: meaning, unit, default, choices, where it can be set."""
+    from qat_cli.recipes.explain import explain_key
+
+    console = Console(json)
+    found = explain_key(key)
+
+    def human() -> None:
+        console.out(f"{found.key}: {found.meaning}")
+        console.out(f"default   {found.default}")
+        if found.choices:
+            console.out(f"choices   {', '.join(found.choices)}")
+        if found.bounds:
+            console.out(f"bounds    {', '.join(found.bounds)}")
+        console.out(f"set with  {', '.join(found.set_with)}")
+        if found.keys:
+            console.out_table("", ("key", "meaning"), list(found.keys.items()))
+
+    console.emit(asdict(found), human)

@@ -1,0 +1,41 @@
+"""``qat models``: which models can be named in a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from qat_cli.console import Console
+from qat_cli.errors import UserError, did_you_mean
+
+
+def models(
+    part: Annotated[str, typer.Argument(metavar="[PART]", help="Only names with this in.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the models: built in, and torchvision's classifiers."""
+    from qat_cli.models.catalog import model_entries
+
+    console = Console(json)
+    everything = model_entries()
+    found = [entry for entry in everything if part.lower() in entry.name]
+    if not found:
+        near = did_you_mean(part, [entry.name for entry in everything])
+        raise UserError(f"no model has {part!r} in its name{near}")
+
+    def human() -> None:
+        rows = [
+            (
+                entry.name,
+                entry.source,
+                "-" if entry.parameters is None else f"{entry.parameters:,}",
+                "any" if entry.source == "built in" else entry.image_size or "-",
+            )
+            for entry in found
+        ]
+        console.out_table("", ("model", "from", "parameters", "image size"), rows)
+        console.out("\nOr your own:  --model path/to/file.py:factory")
+
+    console.emit([asdict(entry) for entry in found], human)
