@@ -299,14 +299,14 @@ def test_whole_number_is_a_restriction_too():
 
 @pytest.mark.parametrize("granularity", ["group", "row"])
 def test_learned_deviations_are_one_number_for_all_scales_that_come_and_go(backend, granularity):
+    groups = {"group_size": 4, "group_dim": -1} if granularity == "group" else {}
     layer = QuantIdentity(
         act_quant=Int8DynamicActPerTensorFloat,
         scaling_per_output_type=granularity,
-        group_size=4,
-        group_dim=-1,
         scaling_stats_op="mean_learn_sigma_std",
         sigma=2.0,
         return_quant_tensor=True,
+        **groups,
     )
     (sigma,) = layer.parameters()
     assert sigma.shape == ()
