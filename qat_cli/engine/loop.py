@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
 from qat.components import set_progress
 from qat_cli.console import Console
@@ -17,23 +15,9 @@ from qat_cli.data import Batches
 from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
-from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
-from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.step import Step
 from qat_cli.errors import WorkFailed
 from qat_cli.ticker import Ticker
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one training step needs beside its batch."""
-
-    optimizer: Optimizer
-    schedule: Schedule
-    label_smoothing: float
-    clip_grad_norm: float | None
-    latent_clip: float | None
-    latent: list[Tensor]
-    accumulate: int = 1
 
 
 def train_one_epoch(
@@ -54,7 +38,7 @@ def train_one_epoch(
         batches: the training part.
         epoch: number of the epoch, 0 is the first; chooses order, augmentation, learning rate.
         first_batch: batches of this epoch that were done before, in whole optimizer steps.
-        step: optimizer and its settings.
+        step: the objective and how its gradient becomes a change of the weights.
         tally: counts loss and hits of the batches as they were when trained on.
         ticker: says when it is time for a look at a tally that is on a GPU.
         on_step: called after each optimizer step with the number of batches done; may raise to
@@ -66,24 +50,19 @@ def train_one_epoch(
     model.train()
     set_progress(model, epoch / step.schedule.epochs)
     looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
-    done, number = first_batch, epoch * step.schedule.steps_per_epoch
+    done = first_batch
     stream = batches.epoch(epoch, first_batch)
     while done < len(batches):
         shares = step_shares(batches, done, step.accumulate)
-        set_learning_rate(step.optimizer, step.schedule, number + done // step.accumulate)
-        step.optimizer.zero_grad(set_to_none=True)
+        step.begin(epoch, done)
         for share, (images, labels) in zip(shares, stream, strict=False):  # the stream goes on
-            logits = model(images)
-            loss = F.cross_entropy(logits, labels, label_smoothing=step.label_smoothing)
+            loss, logits = step.objective(model, images, labels)
             if looks_at_each:
                 check_finite(loss.item(), model, images, epoch, done)
             loss.backward(share)
             tally.add(loss, logits, labels)
             done += 1
-        if step.clip_grad_norm is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), step.clip_grad_norm)
-        step.optimizer.step()
-        clamp_latent(step.latent, step.latent_clip)
+        step.finish(model)
         if not looks_at_each and (ticker.is_due or done == len(batches)):
             check_finite(tally.metrics().loss, model, images, epoch, done - 1)
         on_step(done)

@@ -13,11 +13,13 @@ from qat_cli.data import Batches, evaluation_batches, training_batches
 from qat_cli.engine.backend import backend_in_use
 from qat_cli.engine.experiment import Experiment, placed
 from qat_cli.engine.lines import epoch_line, step_note
-from qat_cli.engine.loop import Step, evaluate, train_one_epoch
+from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.objective import Objective
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
 from qat_cli.engine.randomness import random_states, restore_random_states
 from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.step import Step
 from qat_cli.engine.stop import Stopped, StopSignals
 from qat_cli.engine.training_state import TrainingState
 from qat_cli.errors import Interrupted, WorkFailed
@@ -68,11 +70,11 @@ class TrainingRun:
         self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
         train = self.recipe.train
         self.step = Step(
+            objective=Objective(train.label_smoothing),
             optimizer=make_optimizer(self.model, self.recipe.optimizer),
             schedule=Schedule(
                 self.recipe.schedule, -(-len(self.train_batches) // train.accumulate), train.epochs
             ),
-            label_smoothing=train.label_smoothing,
             clip_grad_norm=self.recipe.optimizer.clip_grad_norm,
             latent_clip=train.latent_clip,
             latent=binary_weights(self.model),

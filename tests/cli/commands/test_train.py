@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qat.ops import native
-from qat_cli.engine import loop
+from qat_cli.engine import step as step_module
 
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "
@@ -41,7 +41,7 @@ def stop_at_step(monkeypatch):
             if len(steps) == step:
                 signal.raise_signal(number)
 
-        monkeypatch.setattr(loop, "clamp_latent", clamp)
+        monkeypatch.setattr(step_module, "clamp_latent", clamp)
 
     return install
 

@@ -10,10 +10,12 @@ from qat_cli.console import Console
 from qat_cli.data import Batches, Part
 from qat_cli.data.images import MemoryImages
 from qat_cli.engine.diagnosis import find_non_finite
-from qat_cli.engine.loop import Step, evaluate, train_one_epoch
+from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Tally
+from qat_cli.engine.objective import Objective
 from qat_cli.engine.optimizer import make_optimizer
 from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.step import Step
 from qat_cli.errors import WorkFailed
 from qat_cli.recipes.schema import OptimizerConfig, ScheduleConfig
 from qat_cli.ticker import Ticker
@@ -33,9 +35,9 @@ def batches(count=8, size=4):
 def train(model, epoch=0, epochs=1, data=None, accumulate=1, **config):
     config, data = OptimizerConfig(lr=0.1, **config), data or batches()
     step = Step(
+        Objective(label_smoothing=0.1),
         make_optimizer(model, config),
         Schedule(ScheduleConfig(), -(-len(data) // accumulate), epochs),
-        label_smoothing=0.1,
         clip_grad_norm=config.clip_grad_norm,
         latent_clip=None,
         latent=[],
