@@ -8,6 +8,8 @@ from qat_cli.errors import UserError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 SUFFIXES = (".yaml", ".yml")
+#: May be left out of a recipe's name: ``w2a2`` is ``resnet_w2a2``.
+USUAL_PREFIX = "resnet_"
 
 
 def recipes_folder() -> Path:
@@ -36,7 +38,8 @@ def is_path(name_or_path: str) -> bool:
 def recipe_path(name_or_path: str) -> Path:
     """The file of a recipe: a shipped one by name, any other by its path.
 
-    Text with a folder or a ``.yaml``/``.yml`` suffix is a path; everything else is a name.
+    Text with a folder or a ``.yaml``/``.yml`` suffix is a path; everything else is a name, of which
+    ``USUAL_PREFIX`` may be left out.
 
     Raises:
         UserError: there is no such file, or no such name (the nearest one is suggested).
@@ -48,9 +51,11 @@ def recipe_path(name_or_path: str) -> Path:
         what = "is a folder, not a recipe file" if path.is_dir() else "does not exist"
         raise UserError(f"recipe file {name_or_path} {what}")
     known = list_recipes()
-    if name_or_path in known:
-        return recipes_folder() / f"{name_or_path}.yaml"
+    for name in (name_or_path, USUAL_PREFIX + name_or_path):
+        if name in known:
+            return recipes_folder() / f"{name}.yaml"
+    short = [name.removeprefix(USUAL_PREFIX) for name in known]
     raise UserError(
-        f"no recipe {name_or_path!r}{did_you_mean(name_or_path, known)}\n"
+        f"no recipe {name_or_path!r}{did_you_mean(name_or_path, [*known, *short])}\n"
         f"recipes: {', '.join(known)}; a file of your own is named by its path, e.g. ./mine.yaml"
     )

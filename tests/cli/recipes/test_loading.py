@@ -33,7 +33,7 @@ def test_a_shipped_recipe_is_valid_and_bears_the_name_of_its_file(name):
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_shipped_recipe_says_in_comments_what_it_needs_and_how_to_run_it(name):
     head = recipe_path(name).read_text(encoding="utf-8").split("\nname:")[0]
-    for word in ("# Needs:", "# Run:", "# Change:", f"--recipe {name}"):
+    for word in ("# Needs:", "# Run:", "# Change:", "# Figures:", f"--recipe {name}"):
         assert word in head
 
 
@@ -111,6 +111,12 @@ def test_a_recipe_given_without_its_option_is_recognised():
 def test_an_unknown_recipe_names_the_nearest_and_all_others():
     with pytest.raises(UserError, match=r"(?s)did you mean 'binary_resnet'.*resnet_w4a4"):
         load_recipe("binary_resnt")
+
+
+def test_resnet_may_be_left_out_of_a_name():
+    assert recipe_path("w2a2") == recipe_path("resnet_w2a2")
+    with pytest.raises(UserError, match="did you mean 'w2a2'"):
+        recipe_path("w2a22")
 
 
 @pytest.mark.parametrize(("name", "says"), [("no.yaml", "not exist"), ("./", "is a folder")])
