@@ -15,8 +15,9 @@ EXTENDS = "extends"
 def read_inherited(path: Path) -> Document:
     """Read a recipe file over the recipes that it extends; the result has no ``extends``.
 
-    Mappings are merged key by key; everything else, lists included, is replaced. Each key keeps
-    the file and line that it came from.
+    Mappings are merged key by key; everything else, lists included, is replaced. A mapping that
+    names a ``quantizer`` is replaced as a whole, as in a rule: what the recipe below said of
+    another quantizer does not fit this one. Each key keeps the file and line that it came from.
 
     Raises:
         UserError: a file of the chain cannot be read or found, or the chain is a circle.
@@ -57,7 +58,7 @@ def _over(base: Document, top: Document) -> Document:
 def _is_replaced(key: KeyPath, top: Any) -> bool:
     """Whether a key of the base is gone because the file over it has another value there."""
     for step in key:
-        if not isinstance(top, dict):
+        if _stands_alone(top):
             return True
         if step not in top:
             return False
@@ -69,7 +70,11 @@ def _merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in top.items():
         below = base.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
+        if isinstance(below, dict) and not _stands_alone(value):
             value = _merged(below, value)
         result[key] = value
     return result
+
+
+def _stands_alone(value: Any) -> bool:
+    return not isinstance(value, dict) or "quantizer" in value

@@ -133,7 +133,7 @@ class Recipe(StrictModel):
         default=None,
         exclude=True,  # a loaded recipe is resolved: nothing is left to look up
         description="A shipped recipe, or a path relative to this file, that this file changes: "
-        "mappings are merged, lists replaced; only in a file.",
+        "mappings are merged, lists and mappings that name a quantizer replaced; only in a file.",
     )
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",

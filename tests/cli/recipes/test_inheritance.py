@@ -23,6 +23,13 @@ def test_mappings_are_merged_and_lists_replaced(write):
     assert base.quant.rules and recipe.quant.rules == []
 
 
+def test_another_quantizer_replaces_what_was_said_of_the_one_below(write):
+    quant = "quant: {activation: {quantizer: LSQUnsignedAct, bit_width: 2}}"
+    recipe = load_recipe(write("m.yaml", f"extends: resnet_w4a4\n{quant}\n"))
+    assert recipe.quant.activation.overrides == {"bit_width": 2}
+    assert recipe.quant.weight == load_recipe("resnet_w4a4").quant.weight
+
+
 def test_a_chain_is_followed_relative_to_each_file(write):
     write("base.yaml", "extends: float_resnet\ntrain: {epochs: 3, seed: 7}\n")
     write("sub/middle.yaml", "extends: ../base.yaml\ntrain: {epochs: 4}\n")
