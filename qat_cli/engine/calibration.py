@@ -15,6 +15,7 @@ from qat_cli.data import Batches
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
+    decoded,
     float_experiment,
     placed,
     quantized,
@@ -69,10 +70,11 @@ def calibrate_run(
     with ExitStack() as to_the_end:
         with discarded_on_failure(folder):
             log.info(f"run folder: {folder.path}")
-            experiment = float_experiment(recipe, ["test"], allow_user_code, log)
+            experiment = float_experiment(recipe, allow_user_code, log)
             experiment.dataset.part("train")  # missing: said now, not after the evaluation
             to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
             weights = with_start_weights(experiment, log)
+            experiment = decoded(experiment, ["test"], log)
             before = measure(experiment, "test", log)
             log.info(f"float model: top-1 {before.top1:.2f} % on {before.images} test images")
             experiment = quantized(experiment, log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,16 +36,17 @@ class Experiment:
 
 def float_experiment(
     recipe: Recipe,
-    parts: Iterable[str],
     allow_user_code: bool,
     console: Console,
     dataset: Dataset | None = None,
 ) -> Experiment:
-    """Load the data and build the float model with random weights, seeded.
+    """Find the data and build the float model with random weights, seeded.
+
+    Images in files are not decoded yet, see :func:`decoded`: what is wrong with a recipe should
+    show before a minute is spent on that.
 
     Args:
         recipe: as loaded.
-        parts: parts of the data to decode into memory now.
         allow_user_code: the user named the model on the command line.
         console: told what was decided.
         dataset: taken instead of loading ``recipe.data``.
@@ -65,8 +67,17 @@ def float_experiment(
             f"the model has {outputs} outputs for {classes} classes; "
             f"labels are taken as outputs 0 to {classes - 1}"
         )
-    dataset = dataset.preloaded(parts, console)
     return Experiment(_resolved(recipe, dataset), dataset, model, device)
+
+
+def decoded(experiment: Experiment, parts: Iterable[str], console: Console) -> Experiment:
+    """The experiment with those parts of its data decoded into memory, see ``Dataset.preloaded``.
+
+    Raises:
+        UserError: a part is missing, or an image cannot be decoded.
+    """
+    dataset = experiment.dataset.preloaded(parts, console)
+    return dataclasses.replace(experiment, dataset=dataset)
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:

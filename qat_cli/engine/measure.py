@@ -13,6 +13,7 @@ from qat_cli.data import evaluation_batches, load_data
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
+    decoded,
     float_experiment,
     placed,
     restored,
@@ -43,7 +44,8 @@ class Measurement:
 
 
 def measure(experiment: Experiment, part: str, console: Console) -> Metrics:
-    """Loss and accuracy of the experiment's model on one part of its data."""
+    """Loss and accuracy of the experiment's model on one part of its data, decoded where needed."""
+    experiment = decoded(experiment, [part], console)
     model = placed(experiment)
     batches = evaluation_batches(experiment.dataset, part, experiment.recipe, experiment.device)
     return evaluate(model, batches, console, f"evaluating {part}")
@@ -71,7 +73,7 @@ def measure_checkpoint(
     recipe = _changed(checkpoint.recipe, changes)
     dataset = load_data(recipe.data).labelled_as(checkpoint.classes)
     allow_code = changes.get("model") is not None
-    experiment = float_experiment(recipe, [part], allow_code, console, dataset)
+    experiment = float_experiment(recipe, allow_code, console, dataset)
     with chosen_backend(recipe, experiment.device, console):
         experiment = restored(checkpoint, path, experiment, console, show=False)
         metrics = measure(experiment, part, console)
@@ -89,7 +91,7 @@ def measure_weights(recipe: Recipe, part: str, console: Console) -> Measurement:
     Raises:
         UserError: model, weights or data cannot be used; or the weights are of a quantized model.
     """
-    experiment = float_experiment(recipe, [part], True, console)
+    experiment = float_experiment(recipe, True, console)
     weights = with_start_weights(experiment, console)
     if weights is not None:
         raise UserError(

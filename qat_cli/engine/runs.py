@@ -13,6 +13,7 @@ from qat_cli.checkpoint import Checkpoint, library_versions, read_checkpoint
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
+    decoded,
     float_experiment,
     quantized,
     restore_quantizers,
@@ -64,13 +65,14 @@ def start_run(
     with ExitStack() as to_the_end:
         with discarded_on_failure(folder):
             log.info(f"run folder: {folder.path}")
-            experiment = float_experiment(recipe, PARTS, allow_user_code, log)
+            experiment = float_experiment(recipe, allow_user_code, log)
             log.info(_description(experiment))
             to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
             weights = with_start_weights(experiment, log)
             experiment = quantized(experiment, log)
             if weights is not None:
                 restore_quantizers(experiment, weights, log)
+            experiment = decoded(experiment, PARTS, log)
             run = TrainingRun(experiment, recipe, folder, log, _resume_command(folder, experiment))
             write_recipe(folder.recipe, experiment.recipe, "train")
         return _finish(run)
@@ -100,7 +102,7 @@ def resume_run(
     log = RunLog(json_output, folder.log)
     state = checkpoint.training["state"]
     log.info(f"resuming {folder.path} after epoch {state['epoch']}, batch {state['batch']}")
-    experiment = float_experiment(checkpoint.recipe, PARTS, allow_user_code, log)
+    experiment = float_experiment(checkpoint.recipe, allow_user_code, log)
     if experiment.dataset.classes != checkpoint.classes:
         raise UserError(
             f"the classes of {experiment.dataset.name} have changed since the run began; "
@@ -108,6 +110,7 @@ def resume_run(
         )
     with chosen_backend(checkpoint.recipe, experiment.device, log):
         experiment = restored(checkpoint, folder.last, experiment, log, show=False)
+        experiment = decoded(experiment, PARTS, log)
         run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment))
         run.restore(checkpoint.training)
         return _finish(run)

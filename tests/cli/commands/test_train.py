@@ -276,3 +276,11 @@ def test_a_real_sigterm_saves_and_exits_with_143(tiny_recipe, tmp_path):
                 process.terminate()
         assert process.wait(60) == 143
     assert (tmp_path / "out" / "checkpoints" / "last.pt").exists()
+
+
+def test_a_wrong_quantizer_is_reported_before_any_image_is_decoded(qat, tiny_recipe, image_folder):
+    (image_folder / "train" / "ant" / "000.png").write_bytes(b"no image")
+    quant = "quant={weight: {quantizer: SignedBinaryWeightPerTensorConst, bit_width: 4}}"
+    result = qat("train", "--recipe", tiny_recipe, "--data", image_folder, quant)
+    assert result.exit_code == 2
+    assert "does not use bit_width" in result.stderr and "000.png" not in result.stderr
