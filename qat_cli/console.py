@@ -1,15 +1,20 @@
 """What a command says: logs on standard error, its one answer on standard output.
 
-With ``--json`` the answer is exactly one JSON document; without it, text for a reader. Rich output
-(colour, boxes) appears only where the stream is a terminal, plain lines everywhere else.
+With ``--json`` the answer is exactly one JSON document; without it, text for a reader. With
+``--quiet`` only warnings and errors are logged. Colour appears only where the stream is a terminal
+that has it, long answers are paged only on a terminal; files and pipes get plain lines.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
+
+from qat_cli import pager, terminal
+from qat_cli.tables import folded_text, table_lines
 
 
 class Console:
@@ -17,21 +22,26 @@ class Console:
 
     Args:
         json_output: the user asked for ``--json``; standard output then carries only the document.
+        quiet: the user asked for ``--quiet``; standard error then carries warnings and errors only.
 
     The streams are looked up when they are written to, so redirecting ``sys.stdout`` works.
     """
 
-    def __init__(self, json_output: bool = False) -> None:
+    def __init__(self, json_output: bool = False, quiet: bool = False) -> None:
         self.json_output = json_output
+        self.quiet = quiet
+        self._page: io.StringIO | None = None
 
     @property
-    def is_terminal(self) -> bool:
-        """Standard error is a terminal: rich output (progress bars, colour) may be used there."""
-        return _is_terminal(sys.stderr)
+    def has_bars(self) -> bool:
+        """Progress is shown as a bar that is redrawn; otherwise as a line now and then."""
+        return not self.quiet and terminal.can_redraw(sys.stderr)
 
     def info(self, text: str) -> None:
-        """Write a line of log to standard error."""
-        print(text, file=sys.stderr, flush=True)
+        """Write a line of log to standard error, folded where a terminal is narrower."""
+        if not self.quiet:
+            folded = folded_text(text, terminal.width_of(sys.stderr))
+            print(folded, file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a line beginning with ``warning:`` to standard error."""
@@ -43,7 +53,8 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table to standard error; see :func:`write_table`."""
-        write_table(title, columns, rows, sys.stderr)
+        if not self.quiet:
+            write_table(title, columns, rows, sys.stderr)
 
     def emit(self, document: Any, human: Callable[[], None]) -> None:
         """Give the answer of the command: ``document`` under ``--json``, else call ``human``.
@@ -57,15 +68,29 @@ class Console:
         else:
             human()
 
+    def emit_long(self, document: Any, human: Callable[[], None]) -> None:
+        """As :meth:`emit`; what is taller than the terminal goes through a pager."""
+        height = terminal.height_of(sys.stdout)
+        if self.json_output or height is None:
+            self.emit(document, human)
+            return
+        self._page = io.StringIO()
+        try:
+            human()
+            text = self._page.getvalue()
+        finally:
+            self._page = None
+        pager.show(text, height)
+
     def out(self, text: str) -> None:
         """Write a line of the human answer to standard output."""
-        print(text, flush=True)
+        print(text, file=self._page or sys.stdout, flush=True)
 
     def out_table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
     ) -> None:
         """Write a table of the human answer to standard output; see :func:`write_table`."""
-        write_table(title, columns, rows, sys.stdout)
+        self.out("\n".join(table_lines(title, columns, rows, terminal.width_of(sys.stdout))))
 
     def print_json(self, document: Any) -> None:
         """Write one JSON document to standard output.
@@ -79,7 +104,7 @@ class Console:
 def write_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], stream: TextIO
 ) -> None:
-    """Write a table: boxed by rich where ``stream`` is a terminal, aligned plain columns elsewhere.
+    """Write a table in aligned columns, folded to its width where ``stream`` is a terminal.
 
     Args:
         title: a line above the table; ``""`` for none.
@@ -87,40 +112,14 @@ def write_table(
         rows: as many entries each as ``columns`` has; written with ``str``.
         stream: where to write.
     """
-    cells = [[str(entry) for entry in row] for row in rows]
-    if _is_terminal(stream):
-        _write_rich_table(title, columns, cells, stream)
-        return
-    widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
-    lines = [title] if title else []
-    for row in [list(columns), ["-" * width for width in widths], *cells]:
-        lines.append("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+    lines = table_lines(title, columns, rows, terminal.width_of(stream))
     print("\n".join(lines), file=stream, flush=True)
 
 
-def _write_rich_table(
-    title: str, columns: Sequence[str], cells: list[list[str]], stream: TextIO
-) -> None:
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title or None, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
-    RichConsole(file=stream).print(table)
-
-
 def _styled(text: str, style: str, stream: TextIO) -> None:
-    if not _is_terminal(stream):
+    if not terminal.has_colour(stream):
         print(text, file=stream, flush=True)
         return
     from rich.console import Console as RichConsole
 
     RichConsole(file=stream).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty()

@@ -14,6 +14,7 @@ from qat_cli.commands.options import (
     ModelOption,
     OutOption,
     OverridesArgument,
+    QuietOption,
     RecipeOption,
     SeedOption,
     WeightsOption,
@@ -42,6 +43,7 @@ def calibrate(
     device: DeviceOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Quantize a trained float model without training it: only ranges are measured.
 
@@ -69,7 +71,8 @@ def calibrate(
 
     keep_freed_memory()
     allow_user_code = names_model(named_keys(changes, options))
-    _answer(calibrate_run(chosen, out, allow_user_code, json), Console(json))
+    console = Console(json, quiet)
+    _answer(calibrate_run(chosen, out, allow_user_code, console), console)
 
 
 def _answer(done: Calibration, console: Console) -> None:

@@ -15,6 +15,7 @@ from qat_cli.commands.options import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    QuietOption,
 )
 from qat_cli.console import Console
 from qat_cli.errors import UserError
@@ -46,6 +47,7 @@ def evaluate(
     device: DeviceOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure loss and accuracy: of a checkpoint, or of a float model with its weights.
 
@@ -56,7 +58,7 @@ def evaluate(
     from qat_cli.engine import keep_freed_memory, measure_checkpoint, measure_weights
 
     keep_freed_memory()
-    console = Console(json)
+    console = Console(json, quiet)
     if checkpoint is not None:
         changes = {
             "model": model,

@@ -31,4 +31,4 @@ def explain(
         if found.keys:
             console.out_table("", ("key", "meaning"), list(found.keys.items()))
 
-    console.emit(asdict(found), human)
+    console.emit_long(asdict(found), human)

@@ -38,4 +38,4 @@ def models(
         console.out_table("", ("model", "from", "parameters", "image size"), rows)
         console.out("\nOr your own:  --model path/to/file.py:factory")
 
-    console.emit([asdict(entry) for entry in found], human)
+    console.emit_long([asdict(entry) for entry in found], human)

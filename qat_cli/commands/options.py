@@ -49,6 +49,9 @@ BackendOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
 ]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Log only warnings and errors; log.txt keeps all.")
+]
 
 
 def named_keys(overrides: Iterable[str], options: Mapping[str, object]) -> list[str]:

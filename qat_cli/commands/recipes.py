@@ -46,7 +46,7 @@ def list_command(json: JsonOption = False) -> None:
         console.out_table("", columns, [[row[column] for column in columns] for row in rows])
         console.out("\nRun one:  qat train --recipe NAME     Read one:  qat recipes show NAME")
 
-    console.emit(rows, human)
+    console.emit_long(rows, human)
 
 
 @app.command("show")
@@ -73,7 +73,7 @@ def show(
         else:
             console.out(recipe_path(name).read_text(encoding="utf-8").rstrip())
 
-    console.emit(recipe.model_dump(mode="json"), human)
+    console.emit_long(recipe.model_dump(mode="json"), human)
 
 
 @app.command("keys")
@@ -99,7 +99,7 @@ def keys(
     def human() -> None:
         console.out_table("", columns, rows)
 
-    console.emit([dict(zip(columns, row, strict=True)) for row in rows], human)
+    console.emit_long([dict(zip(columns, row, strict=True)) for row in rows], human)
 
 
 @app.command("copy", epilog="Example: qat recipes copy resnet_w4a4 mine.yaml")
@@ -190,7 +190,7 @@ def diff(
         rows = [(entry["key"], shown(entry, "a"), shown(entry, "b")) for entry in found]
         console.out_table("", ("key", a, b), rows)
 
-    console.emit({"a": a, "b": b, "differences": found}, human)
+    console.emit_long({"a": a, "b": b, "differences": found}, human)
 
 
 @app.command("schema", epilog="Example: qat recipes schema > recipe.schema.json")

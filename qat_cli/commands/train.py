@@ -15,6 +15,7 @@ from qat_cli.commands.options import (
     ModelOption,
     OutOption,
     OverridesArgument,
+    QuietOption,
     RecipeOption,
     SeedOption,
     WeightsOption,
@@ -50,6 +51,7 @@ def train(
     device: DeviceOption = None,
     backend: BackendOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a model as a recipe says, and measure the best checkpoint.
 
@@ -58,6 +60,7 @@ def train(
     """
     from qat_cli.recipes import load_recipe
 
+    console = Console(json, quiet)
     options = {
         "model": model,
         "weights": weights,
@@ -80,7 +83,7 @@ def train(
         if wanted is None and keys:
             wanted = load_recipe(str(folder.recipe), changes, options)
         keep_freed_memory()
-        finished = resume_run(folder, wanted, keys, names_model(keys), json)
+        finished = resume_run(folder, wanted, keys, names_model(keys), console)
     else:
         if recipe is None:
             raise UserError(_which_recipe())
@@ -88,8 +91,8 @@ def train(
         from qat_cli.engine import keep_freed_memory, start_run
 
         keep_freed_memory()
-        finished = start_run(chosen, out, names_model(keys), json)
-    _answer(finished, Console(json))
+        finished = start_run(chosen, out, names_model(keys), console)
+    _answer(finished, console)
 
 
 def _which_recipe() -> str:

@@ -50,7 +50,7 @@ class Calibration:
 
 
 def calibrate_run(
-    recipe: Recipe, out: Path | None, allow_user_code: bool, json_output: bool
+    recipe: Recipe, out: Path | None, allow_user_code: bool, console: Console
 ) -> Calibration:
     """Quantize the model with the recipe's weights, measure it, save it as ``best.pt``.
 
@@ -58,7 +58,7 @@ def calibrate_run(
         recipe: with ``quant`` and ``model.weights``.
         out: the run folder; ``None`` for the next one below ``runs/calibrate``.
         allow_user_code: the user named the model on the command line.
-        json_output: standard output is kept for the answer of the command.
+        console: told what is found and done; the run folder's log gets all of it.
     Raises:
         UserError: no weights, nothing to quantize, or data, model or weights cannot be used; the
             folder is removed again.
@@ -66,7 +66,7 @@ def calibrate_run(
     """
     check_recipe(recipe)
     folder = create_run_folder("calibrate", recipe.name, out)
-    log = RunLog(json_output, folder.log)
+    log = RunLog(console, folder.log)
     with ExitStack() as to_the_end:
         with discarded_on_failure(folder):
             log.info(f"run folder: {folder.path}")

@@ -7,8 +7,8 @@ from qat_cli.engine.training_state import TrainingState
 from qat_cli.ticker import duration
 
 
-def step_note(metrics: Metrics, speed: float, images_left: int) -> str:
-    """Figures inside an epoch.
+def step_note(metrics: Metrics, speed: float, images_left: int) -> list[str]:
+    """Figures inside an epoch, as notes for a :class:`Ticker`.
 
     Args:
         metrics: of the epoch so far.
@@ -16,7 +16,7 @@ def step_note(metrics: Metrics, speed: float, images_left: int) -> str:
         images_left: to be trained on until the end of the run.
     """
     left = duration(images_left / max(speed, 1e-9))
-    return f"{_figures(metrics.loss, metrics.top1)}  {speed:,.0f} images/s  {left} left"
+    return [_figures(metrics.loss, metrics.top1), f"{speed:,.0f} images/s", f"{left} left"]
 
 
 def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, library_versions, read_checkpoint
+from qat_cli.console import Console
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
@@ -47,7 +48,7 @@ class FinishedRun:
 
 
 def start_run(
-    recipe: Recipe, out: Path | None, allow_user_code: bool, json_output: bool
+    recipe: Recipe, out: Path | None, allow_user_code: bool, console: Console
 ) -> FinishedRun:
     """Train as ``recipe`` says, in a new run folder.
 
@@ -55,13 +56,13 @@ def start_run(
         recipe: as loaded.
         out: the folder; ``None`` for the next one below ``runs/train``.
         allow_user_code: the user named the model on the command line.
-        json_output: standard output is kept for the answer of the command.
+        console: told what is found and done; the run folder's log gets all of it.
     Raises:
         UserError: an input cannot be used; the folder is removed again.
         WorkFailed, Interrupted: see :meth:`TrainingRun.run`.
     """
     folder = create_run_folder("train", recipe.name, out)
-    log = RunLog(json_output, folder.log)
+    log = RunLog(console, folder.log)
     with ExitStack() as to_the_end:
         with discarded_on_failure(folder):
             log.info(f"run folder: {folder.path}")
@@ -83,7 +84,7 @@ def resume_run(
     wanted: Recipe | None,
     named_keys: Iterable[str],
     allow_user_code: bool,
-    json_output: bool,
+    console: Console,
 ) -> FinishedRun:
     """Go on with the run in ``folder``; it ends as if it had never stopped.
 
@@ -91,7 +92,7 @@ def resume_run(
         folder: has ``last.pt``.
         wanted: the recipe of this command line, if it names one.
         named_keys: dotted keys that this command line sets; they must agree with the run.
-        allow_user_code, json_output: see :func:`start_run`.
+        allow_user_code, console: see :func:`start_run`.
     Raises:
         UserError: the run cannot go on, or was started with other values of ``named_keys``.
     """
@@ -99,7 +100,7 @@ def resume_run(
     asked = _asked(checkpoint, folder)
     if wanted is not None:
         _check_unchanged(asked, wanted, named_keys)
-    log = RunLog(json_output, folder.log)
+    log = RunLog(console, folder.log)
     state = checkpoint.training["state"]
     log.info(f"resuming {folder.path} after epoch {state['epoch']}, batch {state['batch']}")
     experiment = float_experiment(checkpoint.recipe, allow_user_code, log)

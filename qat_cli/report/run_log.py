@@ -14,16 +14,18 @@ from qat_cli.errors import WorkFailed
 class RunLog(Console):
     """A console that appends every line, with the time, and every table to ``path``.
 
+    The file is complete also where ``console`` is quiet.
+
     Raises:
         WorkFailed: the file cannot be written.
     """
 
-    def __init__(self, json_output: bool, path: Path) -> None:
-        super().__init__(json_output)
+    def __init__(self, console: Console, path: Path) -> None:
+        super().__init__(console.json_output, console.quiet)
         self.path = path
 
     def info(self, text: str) -> None:
-        """Write a line to standard error and to the log."""
+        """Write a line to the log and, unless quiet, to standard error."""
         super().info(text)
         self._append(text)
 
@@ -33,7 +35,7 @@ class RunLog(Console):
         self._append(f"warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table to standard error and to the log."""
+        """Write a table to the log and, unless quiet, to standard error."""
         super().table(title, columns, rows)
         self._append_with(lambda stream: write_table(title, columns, rows, stream))
 

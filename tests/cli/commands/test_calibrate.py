@@ -31,6 +31,13 @@ def test_eight_bits_lose_little_and_the_checkpoint_repeats_the_figures(
     assert measured["matches_recorded"] is True and measured["top1"] == done["top1"]
 
 
+def test_quiet_logs_to_the_file_only(qat, tiny_recipe, weights, tmp_path):
+    arguments = ["--recipe", tiny_recipe, "--weights", weights, QUANT, "--out", "ptq", "--quiet"]
+    result = qat("calibrate", *arguments)
+    assert result.exit_code == 0 and result.stderr == ""
+    assert "calibrated on 512 training images" in (tmp_path / "ptq" / "log.txt").read_text()
+
+
 def test_both_figures_are_shown_and_the_folder_is_complete(qat, tiny_recipe, weights, tmp_path):
     result = qat("calibrate", "--recipe", tiny_recipe, "--weights", weights, QUANT)
     assert result.exit_code == 0, result.stderr

@@ -66,6 +66,18 @@ def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
     assert "epoch 2/2" in result.stderr and "epoch 2/2" in (run / "log.txt").read_text()
 
 
+def test_a_quiet_run_says_nothing_but_its_answer_and_its_log_is_complete(
+    qat, tiny_recipe, tmp_path
+):
+    result = qat("train", "--recipe", tiny_recipe, QUANTIZED, "--quiet", "--out", "out")
+    assert result.exit_code == 0 and result.stderr == ""
+    assert "test        top-1" in result.stdout
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "epoch 2/2" in log and "stages.0.0.conv1" in log  # the table of layers too
+    measured = qat("eval", "--checkpoint", "out/checkpoints/best.pt", "--quiet")
+    assert measured.stderr == "" and "top-1" in measured.stdout
+
+
 def test_json_prints_the_summary_and_nothing_else(qat_json, tiny_recipe, tmp_path):
     document = qat_json("train", "--recipe", tiny_recipe, "--out", "out", "train.epochs=1")
     assert document == json.loads((tmp_path / "out" / "summary.json").read_text())

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from qat_cli.console import Console
 from qat_cli.recipes import load_recipe, recipe_from_tree
 from qat_cli.report import RunLog, finite, write_curves, write_metrics, write_recipe, write_summary
 from qat_cli.report.history import COLUMNS
@@ -50,7 +51,7 @@ def test_curves_are_a_picture(tmp_path, epochs):
 
 
 def test_the_log_keeps_what_was_said(tmp_path, capsys):
-    log = RunLog(json_output=True, path=tmp_path / "log.txt")
+    log = RunLog(Console(json_output=True), tmp_path / "log.txt")
     log.info("hello")
     log.warn("careful")
     log.table("layers", ["name"], [["conv1"]])
