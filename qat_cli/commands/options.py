@@ -65,3 +65,8 @@ def named_keys(overrides: Iterable[str], options: Mapping[str, object]) -> list[
 def names_model(keys: Iterable[str]) -> bool:
     """The user named the model on this command line, so that its code may run."""
     return any(key in ("model", "model.name") for key in keys)
+
+
+def names_teacher(keys: Iterable[str]) -> bool:
+    """The user named the model that teaches on this command line, so that its code may run."""
+    return any(key in ("distill", "distill.model") for key in keys)

@@ -21,6 +21,7 @@ from qat_cli.commands.options import (
     WeightsOption,
     named_keys,
     names_model,
+    names_teacher,
 )
 from qat_cli.console import Console
 from qat_cli.errors import UserError
@@ -83,7 +84,7 @@ def train(
         if wanted is None and keys:
             wanted = load_recipe(str(folder.recipe), changes, options)
         keep_freed_memory()
-        finished = resume_run(folder, wanted, keys, names_model(keys), console)
+        finished = resume_run(folder, wanted, keys, names_model(keys), console, names_teacher(keys))
     else:
         if recipe is None:
             raise UserError(_which_recipe())
@@ -91,7 +92,7 @@ def train(
         from qat_cli.engine import keep_freed_memory, start_run
 
         keep_freed_memory()
-        finished = start_run(chosen, out, names_model(keys), console)
+        finished = start_run(chosen, out, names_model(keys), console, names_teacher(keys))
     _answer(finished, console)
 
 

@@ -177,12 +177,20 @@ def example_input(dataset: Dataset) -> Tensor:
 
 def _resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe with paths made absolute and the choices of the data written out."""
-    model = {"name": absolute_name(recipe.model.name)}
-    if recipe.model.weights is not None:
-        model["weights"] = str(Path(recipe.model.weights).expanduser().absolute())
+    model, distill = recipe.model, recipe.distill
+    names = {"name": absolute_name(model.name), "weights": _absolute(model.weights)}
+    teacher = {
+        "model": distill.model and absolute_name(distill.model),
+        "weights": _absolute(distill.weights),
+    }
     return recipe.model_copy(
         update={
-            "model": recipe.model.model_copy(update=model),
+            "model": model.model_copy(update=names),
             "data": pinned(recipe.data, dataset),
+            "distill": distill.model_copy(update=teacher),
         }
     )
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().absolute())

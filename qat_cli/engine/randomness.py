@@ -6,7 +6,8 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -48,3 +49,13 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state_all(states["cuda"])
     if "numpy" in states and "numpy" in sys.modules:
         sys.modules["numpy"].random.set_state(tuple(states["numpy"]))
+
+
+@contextmanager
+def kept_random_states() -> Iterator[None]:
+    """What is drawn inside this context does not change what is drawn after it."""
+    states = random_states()
+    try:
+        yield
+    finally:
+        restore_random_states(states)

@@ -21,6 +21,7 @@ from qat_cli.engine.experiment import (
     restored,
     with_start_weights,
 )
+from qat_cli.engine.teacher import make_teacher, teacher_config
 from qat_cli.engine.training import Outcome, TrainingRun
 from qat_cli.errors import UserError
 from qat_cli.models import absolute_name, is_user_code
@@ -48,7 +49,11 @@ class FinishedRun:
 
 
 def start_run(
-    recipe: Recipe, out: Path | None, allow_user_code: bool, console: Console
+    recipe: Recipe,
+    out: Path | None,
+    allow_user_code: bool,
+    console: Console,
+    allow_teacher_code: bool = False,
 ) -> FinishedRun:
     """Train as ``recipe`` says, in a new run folder.
 
@@ -57,10 +62,12 @@ def start_run(
         out: the folder; ``None`` for the next one below ``runs/train``.
         allow_user_code: the user named the model on the command line.
         console: told what is found and done; the run folder's log gets all of it.
+        allow_teacher_code: the user named ``distill.model`` on the command line.
     Raises:
         UserError: an input cannot be used; the folder is removed again.
         WorkFailed, Interrupted: see :meth:`TrainingRun.run`.
     """
+    teacher_config(recipe)  # a missing teacher is said before anything is loaded
     folder = create_run_folder("train", recipe.name, out)
     log = RunLog(console, folder.log)
     with ExitStack() as to_the_end:
@@ -68,13 +75,15 @@ def start_run(
             log.info(f"run folder: {folder.path}")
             experiment = float_experiment(recipe, allow_user_code, log)
             log.info(_description(experiment))
+            teacher = make_teacher(experiment, allow_teacher_code, log)
             to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
             weights = with_start_weights(experiment, log)
             experiment = quantized(experiment, log)
             if weights is not None:
                 restore_quantizers(experiment, weights, log)
             experiment = decoded(experiment, PARTS, log)
-            run = TrainingRun(experiment, recipe, folder, log, _resume_command(folder, experiment))
+            again = _resume_command(folder, experiment)
+            run = TrainingRun(experiment, recipe, folder, log, again, teacher)
             write_recipe(folder.recipe, experiment.recipe, "train")
         return _finish(run)
 
@@ -85,6 +94,7 @@ def resume_run(
     named_keys: Iterable[str],
     allow_user_code: bool,
     console: Console,
+    allow_teacher_code: bool = False,
 ) -> FinishedRun:
     """Go on with the run in ``folder``; it ends as if it had never stopped.
 
@@ -92,7 +102,7 @@ def resume_run(
         folder: has ``last.pt``.
         wanted: the recipe of this command line, if it names one.
         named_keys: dotted keys that this command line sets; they must agree with the run.
-        allow_user_code, console: see :func:`start_run`.
+        allow_user_code, console, allow_teacher_code: see :func:`start_run`.
     Raises:
         UserError: the run cannot go on, or was started with other values of ``named_keys``.
     """
@@ -109,10 +119,12 @@ def resume_run(
             f"the classes of {experiment.dataset.name} have changed since the run began; "
             "restore the data, or start again without --resume."
         )
+    teacher = make_teacher(experiment, allow_teacher_code, log)
     with chosen_backend(checkpoint.recipe, experiment.device, log):
         experiment = restored(checkpoint, folder.last, experiment, log, show=False)
         experiment = decoded(experiment, PARTS, log)
-        run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment))
+        again = _resume_command(folder, experiment)
+        run = TrainingRun(experiment, asked, folder, log, again, teacher)
         run.restore(checkpoint.training)
         return _finish(run)
 
@@ -163,8 +175,12 @@ def _description(experiment: Experiment) -> str:
 
 def _resume_command(folder: RunFolder, experiment: Experiment) -> str:
     words = ["qat", "train", "--resume", "--out", str(folder.path)]
-    name = experiment.recipe.model.name
-    return shlex.join([*words, "--model", name] if is_user_code(name) else words)
+    name, teacher = experiment.recipe.model.name, experiment.recipe.distill.model
+    if is_user_code(name):
+        words += ["--model", name]
+    if teacher is not None and is_user_code(teacher):
+        words.append(f"distill.model={teacher}")
+    return shlex.join(words)
 
 
 def _asked(checkpoint: Checkpoint, folder: RunFolder) -> Recipe:
@@ -202,8 +218,8 @@ def _look_up(tree: Any, key: str) -> Any:
 
 
 def _normal(key: str, value: Any) -> Any:
-    if key == "model.name":
+    if key in ("model.name", "distill.model") and isinstance(value, str):
         return absolute_name(value)
-    if key in ("model.weights", "data.name") and isinstance(value, str):
+    if key in ("model.weights", "distill.weights", "data.name") and isinstance(value, str):
         return str(Path(value).expanduser().absolute())
     return value

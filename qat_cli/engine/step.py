@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from qat_cli.engine.objective import Objective
+from qat_cli.engine.objective import LossFunction
 from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
 from qat_cli.engine.schedule import Schedule
 
@@ -26,7 +26,7 @@ class Step:
         accumulate: batches per step.
     """
 
-    objective: Objective
+    objective: LossFunction
     optimizer: Optimizer
     schedule: Schedule
     clip_grad_norm: float | None

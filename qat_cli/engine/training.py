@@ -11,16 +11,17 @@ from typing import Any
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
 from qat_cli.engine.backend import backend_in_use
+from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment, placed
 from qat_cli.engine.lines import epoch_line, step_note
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
-from qat_cli.engine.objective import Objective
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
 from qat_cli.engine.randomness import random_states, restore_random_states
 from qat_cli.engine.schedule import Schedule
 from qat_cli.engine.step import Step
 from qat_cli.engine.stop import Stopped, StopSignals
+from qat_cli.engine.teacher import Teacher
 from qat_cli.engine.training_state import TrainingState
 from qat_cli.errors import Interrupted, WorkFailed
 from qat_cli.recipes import Recipe
@@ -49,6 +50,7 @@ class TrainingRun:
         folder: where everything goes.
         log: told about every epoch.
         resume_command: shown when the run is interrupted.
+        teacher: what the recipe's distillation learns from; ``None`` without one.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TrainingRun:
         folder: RunFolder,
         log: RunLog,
         resume_command: str,
+        teacher: Teacher | None = None,
     ) -> None:
         self.experiment = experiment
         self.recipe = experiment.recipe
@@ -65,12 +68,13 @@ class TrainingRun:
         self.folder = folder
         self.log = log
         self.resume_command = resume_command
+        self.teacher = teacher
         self.state = TrainingState()
         self.model = placed(experiment)
         self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
         train = self.recipe.train
         self.step = Step(
-            objective=Objective(train.label_smoothing),
+            objective=make_objective(self.recipe, teacher),
             optimizer=make_optimizer(self.model, self.recipe.optimizer),
             schedule=Schedule(
                 self.recipe.schedule, -(-len(self.train_batches) // train.accumulate), train.epochs
@@ -86,6 +90,8 @@ class TrainingRun:
         began, now = training.get("backend"), backend_in_use(self.recipe)
         if began not in (None, now):
             self.log.warn(f"the run began on backend {began} and goes on with {now}")
+        if self.teacher is not None:
+            self.teacher.check_unchanged(training)
         self.state = TrainingState(**training["state"])
         self.step.optimizer.load_state_dict(training["optimizer"])
         restore_random_states(training["random"])
@@ -185,6 +191,7 @@ class TrainingRun:
             "optimizer": self.step.optimizer.state_dict(),
             "random": random_states(),
             "backend": backend_in_use(self.recipe),
+            "teacher": self.teacher and self.teacher.digest,
             "asked": self.asked.model_dump(mode="json"),
         }
         write_checkpoint(self.folder.last, self._checkpoint(training))

@@ -23,6 +23,7 @@ OPTION_KEYS: Mapping[str, str] = {
 # What a recipe says about its own model or data does not fit another one.
 BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
     ("model", "name"): (("model", "kwargs"), ("model", "weights")),
+    ("distill", "model"): (("distill", "kwargs"), ("distill", "weights")),
     ("data", "name"): (
         ("data", "image_size"),
         ("data", "channels"),

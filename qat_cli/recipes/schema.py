@@ -17,6 +17,7 @@ from pydantic import (
 
 from qat_cli.recipes.data_schema import AugmentConfig as AugmentConfig
 from qat_cli.recipes.data_schema import DataConfig as DataConfig
+from qat_cli.recipes.distill_schema import DistillConfig as DistillConfig
 from qat_cli.recipes.quant_schema import MatchConfig as MatchConfig
 from qat_cli.recipes.quant_schema import QuantConfig as QuantConfig
 from qat_cli.recipes.quant_schema import QuantizerConfig as QuantizerConfig
@@ -152,6 +153,9 @@ class Recipe(StrictModel):
         default_factory=ScheduleConfig, description="The learning rate over time."
     )
     train: TrainConfig = Field(default_factory=TrainConfig, description="The training loop.")
+    distill: DistillConfig = Field(
+        default_factory=DistillConfig, description="Learning from a float model beside the labels."
+    )
     calibrate: CalibrateConfig = Field(
         default_factory=CalibrateConfig, description="Post-training calibration."
     )

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from qat.ops import native
-from qat_cli.engine import step as step_module
 
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "
@@ -27,23 +26,6 @@ def weights(run):
 def figures(run):
     rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
-
-
-@pytest.fixture
-def stop_at_step(monkeypatch):
-    """Send a signal to this process in training step number ``step`` (1 is the first)."""
-
-    def install(step, number):
-        steps = []
-
-        def clamp(*arguments):
-            steps.append(None)
-            if len(steps) == step:
-                signal.raise_signal(number)
-
-        monkeypatch.setattr(step_module, "clamp_latent", clamp)
-
-    return install
 
 
 def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
