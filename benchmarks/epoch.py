@@ -98,11 +98,11 @@ def training_environment(options: Options) -> dict[str, str]:
 def training_images(data: Path) -> tuple[Tensor, Tensor]:
     """Normalised training images of ``data``, float32 [N, 3, H, W], and their labels, int64 [N]."""
     from qat_cli.console import Console
-    from qat_cli.data import load_data, training_batches
+    from qat_cli.data import load_data, prepared, training_batches
     from qat_cli.recipes import load_recipe
 
     recipe = load_recipe(RECIPE, (), {"data": str(data)})
-    dataset = load_data(recipe.data).preloaded(["train"], Console(json_output=True))
+    dataset, _ = prepared(load_data(recipe.data), ["train"], recipe.data, Console(json_output=True))
     batches = training_batches(dataset, recipe, torch.device("cpu")).epoch()
     images, labels = zip(*batches, strict=True)
     return torch.cat(images), torch.cat(labels)

@@ -17,6 +17,7 @@ from qat_cli.commands.options import (
     QuietOption,
     RecipeOption,
     SeedOption,
+    SkipBadFilesOption,
     WeightsOption,
     named_keys,
     names_model,
@@ -34,6 +35,7 @@ def calibrate(
     model: ModelOption = None,
     weights: WeightsOption = None,
     data: DataOption = None,
+    skip_bad_files: SkipBadFilesOption = None,
     out: OutOption = None,
     images: Annotated[
         int | None,
@@ -61,6 +63,7 @@ def calibrate(
         "model": model,
         "weights": weights,
         "data": data,
+        "skip_bad_files": skip_bad_files,
         "seed": seed,
         "device": device,
         "backend": backend,

@@ -16,6 +16,7 @@ from qat_cli.commands.options import (
     JsonOption,
     ModelOption,
     QuietOption,
+    SkipBadFilesOption,
 )
 from qat_cli.console import Console
 from qat_cli.errors import UserError
@@ -42,6 +43,7 @@ def evaluate(
         str | None, typer.Option("--weights", metavar="FILE", help="Weights of a float model.")
     ] = None,
     data: DataOption = None,
+    skip_bad_files: SkipBadFilesOption = None,
     split: Annotated[Split, typer.Option("--split", help="The part to measure.")] = Split.test,
     batch_size: BatchSizeOption = None,
     device: DeviceOption = None,
@@ -63,13 +65,14 @@ def evaluate(
         changes = {
             "model": model,
             "data": data,
+            "skip_bad_files": skip_bad_files,
             "batch_size": batch_size,
             "device": device,
             "backend": backend,
         }
         measurement = measure_checkpoint(checkpoint, split.value, changes, console)
     else:
-        recipe = _float_recipe(model, weights, data, batch_size, device)
+        recipe = _float_recipe(model, weights, data, skip_bad_files, batch_size, device)
         measurement = measure_weights(recipe, split.value, console)
     _answer(measurement, split.value, checkpoint or Path(str(weights)), console)
 
@@ -106,6 +109,7 @@ def _float_recipe(
     model: str | None,
     weights: str | None,
     data: str | None,
+    skip_bad_files: bool | None,
     batch_size: int | None,
     device: str | None,
 ) -> Any:
@@ -115,7 +119,7 @@ def _float_recipe(
     tree = {
         "name": "float",
         "model": {"name": model, "weights": weights},
-        "data": {"name": data},
+        "data": {"name": data, "skip_bad_files": bool(skip_bad_files)},
         "train": {key: value for key, value in train.items() if value is not None},
     }
     return recipe_from_tree(tree, "command line")

@@ -31,6 +31,12 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", metavar="NAME|FOLDER", help="A dataset, or a folder of images."),
 ]
+SkipBadFilesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--skip-bad-files", help="Leave out files that are no images or damaged, with a warning."
+    ),
+]
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", metavar="FOLDER", help="Run folder, instead of one below runs/."),

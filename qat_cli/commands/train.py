@@ -18,6 +18,7 @@ from qat_cli.commands.options import (
     QuietOption,
     RecipeOption,
     SeedOption,
+    SkipBadFilesOption,
     WeightsOption,
     named_keys,
     names_model,
@@ -36,6 +37,7 @@ def train(
     model: ModelOption = None,
     weights: WeightsOption = None,
     data: DataOption = None,
+    skip_bad_files: SkipBadFilesOption = None,
     out: OutOption = None,
     resume: Annotated[
         bool,
@@ -66,6 +68,7 @@ def train(
         "model": model,
         "weights": weights,
         "data": data,
+        "skip_bad_files": skip_bad_files,
         "epochs": epochs,
         "lr": lr,
         "batch_size": batch_size,

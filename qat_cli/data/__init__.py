@@ -9,3 +9,6 @@ from qat_cli.data.dataset import Part as Part
 from qat_cli.data.load import SOURCES as SOURCES
 from qat_cli.data.load import load_data as load_data
 from qat_cli.data.load import pinned as pinned
+from qat_cli.data.preload import without_bad_files as without_bad_files
+from qat_cli.data.prepare import prepared as prepared
+from qat_cli.data.read_ahead import thread_count as thread_count

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from qat_cli.data.augment import augmented
+from qat_cli.data.augment import augmented, is_costly
+from qat_cli.data.crops import RandomCrops
 from qat_cli.data.dataset import Dataset, Part
-from qat_cli.data.images import FileImages
+from qat_cli.data.mixing import mixed
+from qat_cli.data.read_ahead import read_ahead, thread_count
+from qat_cli.data.seeds import generator_of, seed_of
 from qat_cli.recipes.schema import AugmentConfig, Recipe
 
+#: Images, float32 [B, C, H, W], and labels: int64 [B], or float32 [B, K], a probability for each
+#: of the K classes, where images were mixed (mixup, cutmix). ``F.cross_entropy`` takes both.
 Batch = tuple[Tensor, Tensor]
+
+#: Number of the epoch, number of the batch, positions of its images, int64 [B].
+Place = tuple[int, int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,9 @@ class Batches:
         shuffle: a new order in every epoch.
         augment: random changes; ``None`` for none.
         seed: of order and augmentation.
+        classes: how many there are; asked for where images are mixed.
+        threads: decode and augment files, and augment costly changes, while the model works.
+        prefetch: batches that are done and wait for the model, at most, where threads work.
     """
 
     part: Part
@@ -46,6 +55,9 @@ class Batches:
     shuffle: bool = False
     augment: AugmentConfig | None = None
     seed: int = 0
+    classes: int = 0
+    threads: int = 1
+    prefetch: int = 2
 
     @property
     def images(self) -> int:
@@ -63,19 +75,23 @@ class Batches:
         """The batches of epoch ``number``, from ``first_batch`` on.
 
         Yields:
-            Images, float32 [B, C, H, W], normalised; labels, int64 [B].
+            Images, float32 [B, C, H, W], normalised; labels, int64 [B], or float32 [B, K]:
+            probabilities of classes, where ``augment`` mixes images.
+        Raises:
+            UserError: a file cannot be used.
         """
         indices = self._order(number)[: self.images].split(self.batch_size)
-        pixels = self._pixels([(number, i, indices[i]) for i in range(first_batch, len(self))])
+        places = [(number, i, indices[i]) for i in range(first_batch, len(self))]
         mean, std = (
             torch.tensor(values, device=self.device)[:, None, None]
             for values in (self.mean, self.std)
         )
-        for index, images in zip(indices[first_batch:], pixels, strict=True):
+        for place, images in zip(places, self._pixels(places), strict=True):
             x = _moved(images, self.device).float().div_(255).sub_(mean).div_(std)
+            x, labels = self._mixed(x, _moved(self.part.labels[place[2]], self.device), place)
             if self.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
-            yield x, _moved(self.part.labels[index], self.device)
+            yield x, labels
 
     def _order(self, number: int) -> Tensor:
         if not self.shuffle:
@@ -83,20 +99,30 @@ class Batches:
         return torch.randperm(len(self.part), generator=self._generator(number, "order"))
 
     def _generator(self, *place: object) -> torch.Generator:
-        digest = hashlib.blake2b(repr((self.seed, *place)).encode(), digest_size=4).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
+        return generator_of(self.seed, *place)
 
-    def _read(self, place: tuple[int, int, Tensor]) -> Tensor:
+    def _read(self, place: Place) -> Tensor:
         number, position, index = place
-        images = self.part.images.gather(index)
         if self.augment is None:
-            return images
-        return augmented(images, self.augment, self._generator(number, position))
+            return self.part.images.gather(index)
+        generator = self._generator(number, position)
+        crops = None
+        if self.augment.random_resized_crop:
+            crops = RandomCrops.drawn(len(index), self.augment.random_resized_crop, generator)
+        images = self.part.images.gather(index, crops)
+        return augmented(images, self.augment, self.mean, generator)
 
-    def _pixels(self, places: list[tuple[int, int, Tensor]]) -> Iterator[Tensor]:
-        if isinstance(self.part.images, FileImages):
-            return _one_ahead(self._read, places)
-        return map(self._read, places)
+    def _pixels(self, places: list[Place]) -> Iterator[Tensor]:
+        is_costly_now = self.augment is not None and is_costly(self.augment)
+        if self.part.images.in_memory and not is_costly_now:
+            return map(self._read, places)
+        return read_ahead(self._read, places, self.threads, self.prefetch)
+
+    def _mixed(self, images: Tensor, labels: Tensor, place: Place) -> Batch:
+        if self.augment is None or not self.augment.mixes:
+            return images, labels
+        seed = seed_of(self.seed, *place[:2], "mix")
+        return mixed(images, labels, self.classes, self.augment, seed)
 
 
 def _moved(batch: Tensor, device: torch.device) -> Tensor:
@@ -104,21 +130,6 @@ def _moved(batch: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
-
-
-def _one_ahead(
-    read: Callable[[tuple[int, int, Tensor]], Tensor], places: list[tuple[int, int, Tensor]]
-) -> Iterator[Tensor]:
-    # Files are decoded while the model works on the batch before.
-    with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(read, place) for place in places[:1]]
-        for following in [*places[1:], None]:
-            if not coming:
-                return
-            ready = coming.pop().result()
-            if following is not None:
-                coming.append(pool.submit(read, following))
-            yield ready
 
 
 def training_batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> Batches:
@@ -137,6 +148,9 @@ def training_batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> 
         shuffle=True,
         augment=recipe.data.augment,
         seed=recipe.train.seed,
+        classes=len(dataset.classes),
+        threads=thread_count(recipe.data.workers),
+        prefetch=recipe.data.prefetch,
     )
 
 
@@ -155,4 +169,6 @@ def evaluation_batches(
         batch_size=recipe.train.eval_batch_size,
         device=device,
         channels_last=recipe.train.channels_last,
+        threads=thread_count(recipe.data.workers),
+        prefetch=recipe.data.prefetch,
     )

@@ -33,6 +33,10 @@ def dataset_entries() -> list[DatasetEntry]:
         DatasetEntry("cifar10", "small photographs", 60_000, 10, "3x32x32", True, root),
         DatasetEntry("cifar100", "small photographs", 60_000, 100, "3x32x32", True, root),
         DatasetEntry(
+            "imagenet", "photographs", 1_331_167, 1000, "3x224x224", False, f"{root}/imagenet"
+        ),
+        DatasetEntry("fake", "made up, learnable or not", 2000, 10, "3x32x32", False, "nowhere"),
+        DatasetEntry(
             "FOLDER", "class folders of images of your own", None, None, None, False, "its path"
         ),
     ]

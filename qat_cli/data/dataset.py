@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from qat_cli.console import Console
-from qat_cli.data.decode import decode_files
-from qat_cli.data.images import FileImages, ImageStore, MemoryImages, gray_to_rgb
+from qat_cli.data.images import ImageStore
 from qat_cli.data.split import stratified_split
 from qat_cli.errors import UserError
-from qat_cli.ticker import Ticker
 
 # Share of one-folder data (and of digits) that is the test part; the seed is fixed, so that
 # figures of runs with different recipes compare.
 TEST_FRACTION = 0.2
 TEST_SEED = 0
-
-GIB = 2**30
-MEMORY_LIMIT = 8 * GIB  # decoded images beyond this, or a third of the machine, are streamed
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,7 @@ class Dataset:
         classes: names, in the order of the labels.
         mean, std: per channel, of images scaled to [0, 1].
         parts: some of ``train``, ``val``, ``test``; ``test`` is the part that is evaluated.
+        center_crop: part of the shorter side that was kept of images that were resized.
     """
 
     name: str
@@ -67,6 +61,7 @@ class Dataset:
     mean: list[float]
     std: list[float]
     parts: Mapping[str, Part]
+    center_crop: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,57 +111,5 @@ class Dataset:
         """The same images with their grey channel repeated three times; RGB data as it is."""
         if self.shape[0] == 3:
             return self
-        parts = {key: Part(_images_in_rgb(p.images), p.labels) for key, p in self.parts.items()}
+        parts = {key: Part(p.images.in_rgb(), p.labels) for key, p in self.parts.items()}
         return dataclasses.replace(self, mean=self.mean * 3, std=self.std * 3, parts=parts)
-
-    def preloaded(self, names: Iterable[str], console: Console) -> Dataset:
-        """A copy whose parts ``names`` are decoded into memory, once, with progress shown.
-
-        Images that would take more than 8 GiB, or a third of the machine's memory, stay in their
-        files and are decoded batch by batch; that is said.
-        """
-        wanted = [name for name in names if isinstance(self.part(name).images, FileImages)]
-        if not wanted:
-            return self
-        size = sum(len(self.parts[name]) for name in wanted) * _image_bytes(self.shape)
-        if size > memory_limit():
-            console.info(
-                f"images decoded would take {size / GIB:.1f} GiB of memory; "
-                "they are read from their files batch by batch instead"
-            )
-            return self
-        dataset = self
-        for name in wanted:
-            part = self.parts[name]
-            dataset = dataset.with_part(name, Part(_decoded(part.images, console), part.labels))
-        return dataset
-
-
-def memory_limit() -> int:
-    """Bytes that decoded images may take on this machine."""
-    try:
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return MEMORY_LIMIT
-    return min(MEMORY_LIMIT, physical // 3)
-
-
-def _image_bytes(shape: tuple[int, int, int]) -> int:
-    channels, height, width = shape
-    return channels * height * width
-
-
-def _images_in_rgb(images: ImageStore) -> ImageStore:
-    if isinstance(images, FileImages):
-        return dataclasses.replace(images, format=dataclasses.replace(images.format, channels=3))
-    if isinstance(images, MemoryImages):
-        return MemoryImages(gray_to_rgb(images.pixels))
-    raise TypeError(f"unknown kind of image store: {type(images).__name__}")
-
-
-def _decoded(images: ImageStore, console: Console) -> MemoryImages:
-    assert isinstance(images, FileImages)
-    with Ticker(console, "decoding images", len(images)) as ticker:
-        return MemoryImages(
-            decode_files(images.paths, images.format, images.workers, ticker.update)
-        )

@@ -22,7 +22,9 @@ def load_digits(config: DataConfig) -> Dataset:
 
     bunch = sklearn_digits()
     pixels = torch.from_numpy(bunch.images).float().mul(255 / 16).round()  # values are 0 .. 16
-    pixels = resized(pixels[:, None].to(torch.uint8), config.image_size or DEFAULT_SIZE)
+    center_crop = config.center_crop or 1.0
+    size = config.image_size or DEFAULT_SIZE
+    pixels = resized(pixels[:, None].to(torch.uint8), size, center_crop)
     channels = config.channels or 1
     if channels == 3:
         pixels = gray_to_rgb(pixels)
@@ -35,4 +37,5 @@ def load_digits(config: DataConfig) -> Dataset:
         mean=[MEAN] * channels,
         std=[STD] * channels,
         parts={"train": train, "val": val, "test": test},
+        center_crop=center_crop,
     )

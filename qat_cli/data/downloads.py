@@ -55,6 +55,7 @@ def load_downloaded(config: DataConfig) -> Dataset:
         mean=list(source.mean) * repeat,
         std=list(source.std) * repeat,
         parts={"train": train, "val": val, "test": test},
+        center_crop=config.center_crop or 1.0,
     )
 
 
@@ -87,7 +88,10 @@ def _part(torchvision_set: Any, config: DataConfig) -> Part:
     elif config.channels == 1 and pixels.shape[1] == 3:
         pixels = rgb_to_gray(pixels)
     labels = torch.as_tensor(torchvision_set.targets).long()
-    return Part(MemoryImages(resized(pixels.contiguous(), config.image_size)), labels)
+    return Part(
+        MemoryImages(resized(pixels.contiguous(), config.image_size, config.center_crop or 1.0)),
+        labels,
+    )
 
 
 def _channels_first(raw: Tensor) -> Tensor:

@@ -46,6 +46,8 @@ def load_folder(config: DataConfig) -> Dataset:
     One folder of classes, or a lone ``train/``, is split into all three. A lone ``test/`` or
     ``val/`` is enough for evaluation.
 
+    Without ``image_size`` all images must have the size of the first one.
+
     Raises:
         UserError: the folder is missing or empty, a class is empty, there is one class only, or
             the parts have different classes.
@@ -54,7 +56,7 @@ def load_folder(config: DataConfig) -> Dataset:
     trees = _find_trees(root)
     classes = _common_classes(root, trees)
     form = _image_format(config, trees)
-    parts = {name: _part(tree, classes, form, config.workers) for name, tree in trees.items()}
+    parts = {name: _part(tree, classes, form) for name, tree in trees.items()}
     if "train" in parts and len(classes) == 1:
         raise UserError(
             f"data folder {root} has one class only ({classes[0]!r}); a classifier needs at least "
@@ -66,6 +68,7 @@ def load_folder(config: DataConfig) -> Dataset:
         mean=IMAGENET_MEAN if form.channels == 3 else GRAY_MEAN,
         std=IMAGENET_STD if form.channels == 3 else GRAY_STD,
         parts=_arranged(parts, config),
+        center_crop=form.center_crop,
     )
 
 
@@ -135,19 +138,32 @@ def _some(names: list[str]) -> str:
 
 
 def _image_format(config: DataConfig, trees: Mapping[str, ClassTree]) -> ImageFormat:
-    channels = config.channels or 3
-    if config.image_size is not None:
-        return ImageFormat(channels, config.image_size, config.image_size, resize=True)
-    tree = next(iter(trees.values()))
-    height, width = image_size(tree.files[tree.classes[0]][0])
+    channels, side = config.channels or 3, config.image_size
+    if side is not None:
+        return ImageFormat(channels, side, side, True, config.center_crop or 1.0)
+    if config.center_crop not in (None, 1.0):
+        raise UserError("data.center_crop is of images that are resized: set data.image_size too.")
+    height, width = _first_size(trees, config)
     return ImageFormat(channels, height, width, resize=False)
 
 
-def _part(tree: ClassTree, classes: list[str], form: ImageFormat, workers: int) -> Part:
+def _first_size(trees: Mapping[str, ClassTree], config: DataConfig) -> tuple[int, int]:
+    tree = next(iter(trees.values()))
+    paths = [path for name in tree.classes for path in tree.files[name]]
+    for path in paths:
+        try:
+            return image_size(path)
+        except UserError:
+            if not config.skip_bad_files:
+                raise
+    raise UserError(f"none of the {len(paths)} files in {tree.root} is an image.")
+
+
+def _part(tree: ClassTree, classes: list[str], form: ImageFormat) -> Part:
     paths = [path for name in classes for path in tree.files[name]]
     counts = torch.tensor([len(tree.files[name]) for name in classes])
     labels = torch.repeat_interleave(torch.arange(len(classes)), counts)
-    return Part(FileImages(paths, form, workers), labels)
+    return Part(FileImages(paths, form), labels)
 
 
 def _arranged(parts: dict[str, Part], config: DataConfig) -> dict[str, Part]:

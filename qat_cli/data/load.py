@@ -9,16 +9,22 @@ from collections.abc import Callable, Mapping
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.digits import load_digits
 from qat_cli.data.downloads import DOWNLOADED_SETS, load_downloaded
+from qat_cli.data.fake import load_fake
 from qat_cli.data.folder import load_folder
+from qat_cli.data.imagenet import load_imagenet
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.recipes.schema import AugmentConfig, DataConfig
+from qat_cli.recipes.schema import AugmentConfig, DataConfig, FakeConfig
 
 SOURCES: Mapping[str, Callable[[DataConfig], Dataset]] = {
     "digits": load_digits,
     **dict.fromkeys(DOWNLOADED_SETS, load_downloaded),
+    "imagenet": load_imagenet,
+    "fake": load_fake,
 }
 #: Sets of small grey drawings, whatever number of channels they are given.
 DRAWINGS = ("digits", "mnist", "fashion_mnist")
+#: Smallest part of the area of a random resized crop, where the data has one of its own.
+RESIZED_CROPS = {"imagenet": 0.08}
 
 
 def load_data(config: DataConfig) -> Dataset:
@@ -39,16 +45,20 @@ def load_data(config: DataConfig) -> Dataset:
 def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
     """``config`` with everything that was left to the data written out.
 
-    Another folder evaluated with the result is resized and normalised as ``dataset`` was.
+    Another folder evaluated with the result is resized and normalised as ``dataset`` was. Mean and
+    standard deviation that are still to be measured stay open.
     """
     channels, height, width = dataset.shape
+    is_open = config.normalize == "measured"
     return config.model_copy(
         update={
             "name": dataset.name,
             "image_size": height if height == width else config.image_size,
+            "center_crop": dataset.center_crop,
             "channels": channels,
-            "mean": dataset.mean,
-            "std": dataset.std,
+            "mean": None if is_open else dataset.mean,
+            "std": None if is_open else dataset.std,
+            "fake": (config.fake or FakeConfig()) if dataset.name == "fake" else None,
             "augment": _augmentation(config.augment, dataset),
         }
     )
@@ -57,12 +67,21 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
 def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
     channels, height, width = dataset.shape
     is_drawing = dataset.name in DRAWINGS or channels == 1  # a mirrored digit is none
-    padding, flip = config.crop_padding, config.horizontal_flip
-    return AugmentConfig(
-        crop_padding=min(height, width) // (16 if is_drawing else 8)
-        if padding is None
-        else padding,
-        horizontal_flip=not is_drawing if flip is None else flip,
+    padding, flip, crop = (
+        config.crop_padding,
+        config.horizontal_flip,
+        config.random_resized_crop,
+    )
+    if crop is None:
+        crop = 0.0 if padding else RESIZED_CROPS.get(dataset.name, 0.0)
+    if padding is None:
+        padding = 0 if crop else min(height, width) // (16 if is_drawing else 8)
+    return config.model_copy(
+        update={
+            "crop_padding": padding,
+            "random_resized_crop": crop,
+            "horizontal_flip": not is_drawing if flip is None else flip,
+        }
     )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from qat_cli.checkpoint import Checkpoint, library_versions, write_checkpoint
 from qat_cli.console import Console
-from qat_cli.data import Batches
+from qat_cli.data import Batches, thread_count, without_bad_files
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
@@ -104,7 +104,8 @@ def check_recipe(recipe: Recipe) -> None:
 def show_images(experiment: Experiment, console: Console) -> int:
     """Run ``calibrate.images`` training images through the model in calibration mode.
 
-    The images are drawn with ``train.seed``, not augmented, and their labels are not looked at.
+    The images are drawn with ``train.seed``, not augmented, and their labels are not looked at;
+    bad files among them are left out where ``data.skip_bad_files`` says so.
 
     Returns:
         How many there were.
@@ -112,13 +113,16 @@ def show_images(experiment: Experiment, console: Console) -> int:
     from qat.ptq import calibration_mode
 
     recipe, dataset = experiment.recipe, experiment.dataset
+    part = dataset.part("train").sample(recipe.calibrate.images, recipe.train.seed)
     batches = Batches(
-        part=dataset.part("train").sample(recipe.calibrate.images, recipe.train.seed),
+        part=without_bad_files(part, "calibration", recipe.data, console),
         mean=dataset.mean,
         std=dataset.std,
         batch_size=recipe.calibrate.batch_size,
         device=experiment.device,
         channels_last=recipe.train.channels_last,
+        threads=thread_count(recipe.data.workers),
+        prefetch=recipe.data.prefetch,
     )
     model = placed(experiment).eval()
     done = 0

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing is quantized
 from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
 from qat_cli.console import Console
-from qat_cli.data import Dataset, load_data, pinned
+from qat_cli.data import Dataset, load_data, pinned, prepared
 from qat_cli.engine.device import choose_device
 from qat_cli.engine.randomness import seed_everything
 from qat_cli.errors import UserError
@@ -67,17 +67,20 @@ def float_experiment(
             f"the model has {outputs} outputs for {classes} classes; "
             f"labels are taken as outputs 0 to {classes - 1}"
         )
+        _refuse_mixing(recipe, outputs)
     return Experiment(_resolved(recipe, dataset), dataset, model, device)
 
 
 def decoded(experiment: Experiment, parts: Iterable[str], console: Console) -> Experiment:
-    """The experiment with those parts of its data decoded into memory, see ``Dataset.preloaded``.
+    """The experiment with those parts of its data ready, see :func:`qat_cli.data.prepared`.
 
     Raises:
         UserError: a part is missing, or an image cannot be decoded.
     """
-    dataset = experiment.dataset.preloaded(parts, console)
-    return dataclasses.replace(experiment, dataset=dataset)
+    recipe = experiment.recipe
+    dataset, data = prepared(experiment.dataset, parts, recipe.data, console)
+    recipe = recipe.model_copy(update={"data": data})
+    return dataclasses.replace(experiment, recipe=recipe, dataset=dataset)
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:
@@ -173,6 +176,15 @@ def placed(experiment: Experiment) -> nn.Module:
 def example_input(dataset: Dataset) -> Tensor:
     """One black image, float32 [1, C, H, W]."""
     return torch.zeros(1, *dataset.shape)
+
+
+def _refuse_mixing(recipe: Recipe, outputs: int) -> None:
+    if recipe.data.augment.mixes:
+        raise UserError(
+            f"data.augment.mixup and cutmix make labels with a probability for each class of the "
+            f"data, which the {outputs} outputs of model {recipe.model.name} do not fit; set "
+            "model.kwargs.num_classes, or both to 0."
+        )
 
 
 def _resolved(recipe: Recipe, dataset: Dataset) -> Recipe:

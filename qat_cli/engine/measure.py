@@ -64,7 +64,7 @@ def measure_checkpoint(
         part: train, val or test.
         changes: ``data`` (a dataset or folder, prepared as the training data was, classes matched
             by name), ``model`` (repeats the user's own model, whose code may then run),
-            ``device``, ``backend``, ``batch_size``; ``None`` for as recorded.
+            ``skip_bad_files``, ``device``, ``backend``, ``batch_size``; ``None`` for as recorded.
         console: shows progress.
     Raises:
         UserError: the checkpoint, the data or the model cannot be used.
@@ -107,7 +107,9 @@ def _changed(recipe: Recipe, changes: Mapping[str, str | int | None]) -> Recipe:
 
     return recipe.model_copy(
         update={
-            "data": recipe.data.model_copy(update=given(name="data")),
+            "data": recipe.data.model_copy(
+                update=given(name="data", skip_bad_files="skip_bad_files")
+            ),
             "model": recipe.model.model_copy(update=given(name="model")),
             "train": recipe.train.model_copy(
                 update=given(device="device", backend="backend", eval_batch_size="batch_size")

@@ -45,8 +45,11 @@ class Tally:
         Args:
             mean_loss: scalar, averaged over the batch.
             logits: float [B, K].
-            labels: int64 [B].
+            labels: int64 [B]; or float [B, K], a probability for each class, of which the most
+                probable one counts as the label.
         """
+        if labels.ndim == 2:
+            labels = labels.argmax(1)
         self._loss += mean_loss.detach() * len(labels)
         best = logits.detach().topk(min(5, logits.shape[1])).indices  # [B, 5], best first
         hit = best == labels[:, None]

@@ -18,6 +18,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "model": "model.name",
     "weights": "model.weights",
     "data": "data.name",
+    "skip_bad_files": "data.skip_bad_files",
 }
 
 # What a recipe says about its own model or data does not fit another one.
@@ -26,9 +27,11 @@ BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
     ("distill", "model"): (("distill", "kwargs"), ("distill", "weights")),
     ("data", "name"): (
         ("data", "image_size"),
+        ("data", "center_crop"),
         ("data", "channels"),
         ("data", "mean"),
         ("data", "std"),
+        ("data", "fake"),
         ("data", "augment"),
     ),
 }

@@ -17,6 +17,7 @@ from pydantic import (
 
 from qat_cli.recipes.data_schema import AugmentConfig as AugmentConfig
 from qat_cli.recipes.data_schema import DataConfig as DataConfig
+from qat_cli.recipes.data_schema import FakeConfig as FakeConfig
 from qat_cli.recipes.distill_schema import DistillConfig as DistillConfig
 from qat_cli.recipes.quant_schema import MatchConfig as MatchConfig
 from qat_cli.recipes.quant_schema import QuantConfig as QuantConfig

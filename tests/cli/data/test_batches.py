@@ -3,16 +3,18 @@
 import pytest
 import torch
 
-from qat_cli.data import Batches, Part, load_data
-from qat_cli.data.augment import augmented
+from qat_cli.console import Console
+from qat_cli.data import Batches, Part, load_data, prepared
 from qat_cli.data.images import MemoryImages
+from qat_cli.errors import UserError
 from qat_cli.recipes.schema import AugmentConfig, DataConfig
 
 AUGMENT = AugmentConfig(crop_padding=2, horizontal_flip=True)
 
 
 def part(count=10):
-    pixels = torch.randint(0, 256, (count, 3, 6, 6), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, 3, 6, 6), dtype=torch.uint8, generator=generator)
     return Part(MemoryImages(pixels), torch.arange(count))
 
 
@@ -67,42 +69,69 @@ def test_channels_last_changes_the_layout_and_not_the_numbers():
     assert torch.equal(plain[0], permuted[0])
 
 
-def test_files_and_memory_give_the_same_batches(image_folder):
-    from qat_cli.console import Console
-
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        AUGMENT,
+        AugmentConfig(random_resized_crop=0.2, horizontal_flip=True),
+        AugmentConfig(rand_augment=9, random_erasing=0.5, mixup=0.2, cutmix=1.0),
+    ],
+    ids=["shift and flip", "random resized crop", "all the rest"],
+)
+def test_files_and_memory_give_the_same_batches(image_folder, augment, threads):
     dataset = load_data(DataConfig(name=str(image_folder)))
-    loaded = dataset.preloaded(["train"], Console())
+    loaded, _ = prepared(dataset, ["train"], DataConfig(), Console())
     from_files, from_memory = (
-        batches(data.part("train"), shuffle=True, augment=AUGMENT) for data in (dataset, loaded)
+        batches(data.part("train"), shuffle=True, augment=augment, classes=3, threads=threads)
+        for data in (dataset, loaded)
     )
     assert same(from_files.epoch(1), from_memory.epoch(1))
 
 
-def test_a_shift_moves_the_whole_image_and_fills_with_black():
-    image = torch.zeros(64, 1, 5, 5, dtype=torch.uint8)
-    image[:, :, 2, 2] = 9
-    moved = augmented(image, AugmentConfig(crop_padding=2), torch.Generator().manual_seed(0))
-    assert (moved.sum(dim=(1, 2, 3)) == 9).all()  # nothing lost within two pixels, nothing added
-    places = {tuple(p) for p in moved.nonzero()[:, 2:].tolist()}
-    assert len(places) > 10
-    assert max(max(place) for place in places) == 4 and min(min(place) for place in places) == 0
+EVERYTHING = AugmentConfig(
+    random_resized_crop=0.3,
+    horizontal_flip=True,
+    rand_augment=9,
+    random_erasing=0.5,
+    mixup=0.2,
+    cutmix=1.0,
+)
 
 
-def test_a_shift_is_a_window_of_the_padded_image():
-    images = torch.randint(0, 256, (16, 3, 5, 7), dtype=torch.uint8)
-    moved = augmented(images, AugmentConfig(crop_padding=2), torch.Generator().manual_seed(3))
-    rows, columns = torch.randint(0, 5, (2, 16), generator=torch.Generator().manual_seed(3))
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
-    for image, window, row, column in zip(moved, padded, rows, columns, strict=True):
-        assert torch.equal(image, window[:, row : row + 5, column : column + 7])
+def test_all_random_changes_depend_on_seed_epoch_and_position_alone():
+    train = batches(part(), shuffle=True, augment=EVERYTHING, classes=10)
+    whole = list(train.epoch(1))
+    torch.manual_seed(99)  # the state of the global generator does not matter
+    assert same(whole[1:], train.epoch(1, first_batch=1))
+    assert not same(whole, train.epoch(2))
+    other = batches(part(), shuffle=True, augment=EVERYTHING, classes=10, seed=1)
+    assert not same(whole, other.epoch(1))
 
 
-def test_a_flip_mirrors_about_half_of_the_images():
-    row = torch.arange(4, dtype=torch.uint8).expand(200, 1, 4, 4).contiguous()
-    flipped = augmented(row, AugmentConfig(horizontal_flip=True), torch.Generator().manual_seed(0))
-    mirrored = (flipped[:, 0, 0, 0] == 3).sum().item()
-    assert 70 < mirrored < 130  # 200 fair coins: beyond that once in 20,000 seeds
-    assert torch.equal(flipped.sum(3), row.sum(3))
+def test_the_global_generator_is_left_as_it_was():
+    before = torch.get_rng_state()
+    list(batches(part(), shuffle=True, augment=EVERYTHING, classes=10).epoch())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_mixed_batches_have_probabilities_for_labels():
+    train = batches(part(), shuffle=True, augment=AugmentConfig(mixup=1.0), classes=10)
+    images, labels = next(train.epoch())
+    assert images.shape == (4, 3, 6, 6) and labels.shape == (4, 10)
+    assert labels.dtype == torch.float32
+    assert torch.allclose(labels.sum(1), torch.ones(4))
+
+
+def test_labels_without_mixing_are_numbers():
+    assert next(batches(part(), augment=AUGMENT).epoch())[1].dtype == torch.int64
+
+
+def test_a_bad_file_met_in_a_thread_is_the_usual_error(image_folder):
+    (image_folder / "train" / "ant" / "cut.png").write_bytes(b"no image")
+    images = load_data(DataConfig(name=str(image_folder))).part("train")
+    with pytest.raises(UserError, match=r"cut\.png: is no image.*--skip-bad-files"):
+        list(batches(images, threads=2).epoch())
 
 
 @pytest.mark.parametrize("count", [1, 4])

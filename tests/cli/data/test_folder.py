@@ -5,7 +5,6 @@ import shutil
 import pytest
 import torch
 
-from qat_cli.console import Console
 from qat_cli.data import load_data
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
@@ -67,7 +66,7 @@ def test_a_missing_part_is_named(tmp_path, write_images):
 
 
 def test_labels_follow_the_sorted_class_names(image_folder):
-    part = load(image_folder).preloaded(["test"], Console()).part("test")
+    part = load(image_folder).part("test")
     # The later the class, the brighter: see write_images.
     brightness = [
         part.images.gather((part.labels == label).nonzero().flatten()).float().mean().item()
@@ -94,9 +93,13 @@ def test_parts_need_the_same_classes(image_folder):
         load(image_folder)
 
 
-def test_more_images_than_memory_stay_in_their_files(image_folder, monkeypatch, capsys):
-    monkeypatch.setattr("qat_cli.data.dataset.memory_limit", lambda: 100)
-    whole = load(image_folder)
-    dataset = whole.preloaded(["test"], Console())
-    assert dataset.part("test").images is whole.part("test").images
-    assert "batch by batch" in capsys.readouterr().err
+def test_a_centre_crop_of_images_that_are_not_resized_is_refused(image_folder):
+    with pytest.raises(UserError, match="set data.image_size too"):
+        load(image_folder, center_crop=0.875)
+
+
+def test_a_bad_first_file_does_not_hide_the_size_where_bad_files_are_skipped(image_folder):
+    (image_folder / "train" / "ant" / "000.png").write_text("no image")
+    assert load(image_folder, skip_bad_files=True).shape == (3, 8, 8)
+    with pytest.raises(UserError, match=r"000\.png: is no image"):
+        load(image_folder)
