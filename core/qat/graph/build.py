@@ -1,5 +1,6 @@
 """Building the quantized module for one place from what the rules chose for it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -34,10 +35,10 @@ def build_weight_layer(
     for role in roles:
         choice = decision.choice(role)
         if choice is not None:
-            quantizers[f"{role.value}_quant"] = _injector(name, role, choice)
-    built = _built(name, lambda: quantized.from_float(layer, **quantizers))
+            quantizers[f"{role.value}_quant"] = named_injector(name, role, choice)
+    built = built_or_named(name, lambda: quantized.from_float(layer, **quantizers))
     for role in roles:
-        _check_effect(name, role, decision.choice(role), built.proxies()[role.value])
+        check_effect(name, role, decision.choice(role), built.proxies()[role.value])
     return built
 
 
@@ -50,11 +51,11 @@ def build_activation(
     signed = activation.signed if function == "keep" else True
     if choice is None:
         return {"keep": module, "identity": nn.Identity(), "hardtanh": nn.Hardtanh()}[function]
-    injector: Any = _injector(name, Role.ACTIVATION, choice)
+    injector: Any = named_injector(name, Role.ACTIVATION, choice)
     if signed and "signed" not in choice.overrides and injector.signed is False:
         injector = injector.let(signed=True)
-    built = _built(name, lambda: _quantized_activation(function, module, injector))
-    _check_effect(name, Role.ACTIVATION, choice, built.act_quant)
+    built = built_or_named(name, lambda: _quantized_activation(function, module, injector))
+    check_effect(name, Role.ACTIVATION, choice, built.act_quant)
     return built
 
 
@@ -71,13 +72,18 @@ def _quantized_activation(function: str, module: nn.Module, injector: Any) -> Qu
 
 def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
     """The module in place of an addition, with its operands quantized on one grid."""
-    injector = _injector(name, Role.ADD, choice)
-    built = _built(name, lambda: QuantEltwiseAdd(injector, output_quant=None))
-    _check_effect(name, Role.ADD, choice, built.input_quant)
+    injector = named_injector(name, Role.ADD, choice)
+    built = built_or_named(name, lambda: QuantEltwiseAdd(injector, output_quant=None))
+    check_effect(name, Role.ADD, choice, built.input_quant)
     return built
 
 
-def _check_effect(name: str, role: Role, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:
+def check_effect(name: str, role: Role, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:
+    """Refuse attributes that the quantizer does not use as it is set; ``name`` is the layer's.
+
+    Raises:
+        ValueError: names layer, role and attributes.
+    """
     if choice is None:
         return
     without = [key for key in choice.overrides if not proxy.has_effect(key)]
@@ -88,14 +94,16 @@ def _check_effect(name: str, role: Role, choice: QuantizerChoice | None, proxy: 
         )
 
 
-def _injector(name: str, role: Role, choice: QuantizerChoice) -> Any:
+def named_injector(name: str, role: Role, choice: QuantizerChoice) -> Any:
+    """The injector of ``choice``; an error names the layer."""
     try:
         return injector_for(choice, role)
     except ValueError as error:
         raise ValueError(f"{role.value} of layer {name!r}: {error}") from error
 
 
-def _built(name: str, build: Any) -> Any:
+def built_or_named(name: str, build: Callable[[], Any]) -> Any:
+    """What ``build`` gives; an error names the layer."""
     try:
         return build()
     except (ValueError, TypeError, DependencyError) as error:

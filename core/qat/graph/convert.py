@@ -6,6 +6,7 @@ from torch import Tensor, fx, nn
 
 from qat.nn.activation import QuantActivation
 
+from .attention import attention_rows, build_attention
 from .bias_scale import pass_scales_to_biases
 from .build import build_activation, build_add, build_weight_layer
 from .float_parts import float_notes
@@ -14,7 +15,7 @@ from .in_place import follow_in_place
 from .modules_only import quantize_modules
 from .report import LayerReport, Quantized, describe, weight_row
 from .rules import Decision, Role, Rule, decide
-from .sites import Place, find_places
+from .sites import Place, find_places, is_attention
 from .trace import TraceFailure, modes_kept, trace
 
 
@@ -42,7 +43,9 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
     follow_in_place(converted)
     places = find_places(converted)
     decisions = decide(rules, [place.site for place in places])
-    rows = [_convert(converted, place, decisions[place.site.name]) for place in places]
+    rows = [
+        row for place in places for row in _convert(converted, place, decisions[place.site.name])
+    ]
     converted.graph.lint()
     converted.recompile()
     converted.delete_all_unused_submodules()
@@ -52,12 +55,30 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
     return Quantized(converted, rows, traced.notes + float_notes(converted))
 
 
-def _convert(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:
+def _convert(converted: fx.GraphModule, place: Place, decision: Decision) -> list[LayerReport]:
+    if is_attention(place.module):
+        return _convert_attention(converted, place, decision)
     if Role.WEIGHT in place.site.roles:
-        return _convert_weight_layer(converted, place, decision)
+        return [_convert_weight_layer(converted, place, decision)]
     if place.activation is not None:
-        return _convert_activation(converted, place, decision)
-    return _convert_add(converted, place, decision)
+        return [_convert_activation(converted, place, decision)]
+    return [_convert_add(converted, place, decision)]
+
+
+def _convert_attention(
+    converted: fx.GraphModule, place: Place, decision: Decision
+) -> list[LayerReport]:
+    name, layer = place.site.name, place.module
+    assert isinstance(layer, nn.MultiheadAttention)
+    # Queries, keys and values: all of them pass through the one quantizer, or none does.
+    given = [source for node in place.nodes for source in node.all_input_nodes]
+    on_grid = all(lies_on_grid(converted, source) for source in given)
+    attention = build_attention(name, layer, decision, on_grid)
+    if attention is None:
+        return [LayerReport(name, place.site.module_type, "float", "-", "-")]
+    converted.set_submodule(name, attention)
+    in_float = decision.choice(Role.INPUT) is None and not on_grid
+    return attention_rows(name, attention, "input in float" if in_float else "")
 
 
 def _convert_weight_layer(

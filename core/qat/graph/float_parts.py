@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from torch import fx, nn
 
+from qat.nn import QuantMultiheadAttention
 from qat.nn.activation import QuantActivation
 from qat.nn.eltwise import QuantEltwiseAdd
 from qat.nn.quantized_weight import QuantizedWeight
@@ -15,10 +16,10 @@ from .functions import (
     GRID_KEEPING_METHODS,
     GRID_KEEPING_MODULES,
 )
-from .sites import gives_activations, is_add, weight_layer_class
+from .sites import gives_activations, is_add, is_weight_site
 from .trace import is_torchs_own, scope_of
 
-QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd)
+QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd, QuantMultiheadAttention)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -60,7 +61,7 @@ def _notes(others: dict[str, list[str]], norms: int) -> list[str]:
 
 def _has_row(module: nn.Module) -> bool:
     known = isinstance(module, (*QUANTIZED, *GRID_KEEPING_MODULES))
-    return known or weight_layer_class(module) is not None or type(module) in ACTIVATION_MODULES
+    return known or is_weight_site(module) or type(module) in ACTIVATION_MODULES
 
 
 def _has_row_or_keeps_grid(node: fx.Node, module: nn.Module | None) -> bool:

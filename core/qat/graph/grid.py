@@ -2,7 +2,7 @@
 
 from torch import fx, nn
 
-from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d
+from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d, QuantMultiheadAttention
 from qat.nn.activation import QuantActivation
 from qat.nn.weight_layer import QuantWeightLayer
 
@@ -33,4 +33,6 @@ def _quantizes(module: nn.Module) -> bool:
         return scale is not None and scale.numel() == 1  # a scale per row is none per tensor
     if isinstance(module, QuantWeightLayer | QuantEltwiseAdd):
         return module.output_quant.is_quant_enabled
+    if isinstance(module, QuantMultiheadAttention):
+        return module.out_proj.output_quant.is_quant_enabled
     return False

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from .attention import attention_rows, build_attention
 from .bias_scale import pass_scales_to_biases
 from .build import build_activation, build_weight_layer
 from .float_parts import QUANTIZED, module_notes
@@ -20,8 +21,8 @@ from .functions import (
     GRID_KEEPING_METHODS,
 )
 from .report import LayerReport, Quantized, describe, weight_row
-from .rules import Role, Rule, Site, decide
-from .sites import Place, mark_ends, weight_layer_class, weight_site
+from .rules import Decision, Role, Rule, Site, decide
+from .sites import Place, is_weight_site, mark_ends, weight_site
 from .trace import is_torchs_own, modes_kept
 
 #: How rules call a function, where that is not its own name.
@@ -50,21 +51,11 @@ def quantize_modules(
     decisions = decide(rules, [place.site for place in places])
     rows: list[LayerReport] = []
     for place in places:
-        name, module, decision = place.site.name, place.module, decisions[place.site.name]
-        assert module is not None
-        if place.activation is not None:
-            replacement = build_activation(name, place.activation, module, decision)
-            _replace(converted, paths[module], replacement)
-            act = getattr(replacement, "act_quant", None)
-            shown = describe(act) if act is not None else "float"
-            rows.append(LayerReport(name, type(replacement).__name__, "-", "-", shown))
-            continue
-        quantized = build_weight_layer(name, module, decision, input_on_grid=False)
-        if quantized.has_quantizers():
-            _replace(converted, paths[module], quantized)
-            rows.append(weight_row(name, type(quantized).__name__, quantized.proxies(), ""))
-        else:
-            rows.append(LayerReport(name, place.site.module_type, "float", "-", "-"))
+        replacement, own_rows = _build(place, decisions[place.site.name])
+        rows += own_rows
+        if replacement is not None:
+            assert place.module is not None
+            _replace(converted, paths[place.module], replacement)
     pass_scales_to_biases(converted)
     notes = [f"the model does not trace ({reason}): only its modules are quantized"]
     stays = _functions_in_forward(model, example_input)
@@ -72,6 +63,25 @@ def quantize_modules(
         notes.append(f"in float, as functions in forward: {stays}")
     notes += module_notes(_parts(converted))
     return Quantized(converted, rows, notes)
+
+
+def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[LayerReport]]:
+    """What takes the place of its module, None where that stays, and the rows for it."""
+    name, module = place.site.name, place.module
+    assert module is not None
+    in_float = LayerReport(name, place.site.module_type, "float", "-", "-")
+    if place.activation is not None:
+        activation = build_activation(name, place.activation, module, decision)
+        act = getattr(activation, "act_quant", None)
+        shown = describe(act) if act is not None else "float"
+        return activation, [LayerReport(name, type(activation).__name__, "-", "-", shown)]
+    if isinstance(module, nn.MultiheadAttention):
+        attention = build_attention(name, module, decision, input_on_grid=False)
+        return attention, [in_float] if attention is None else attention_rows(name, attention, "")
+    layer = build_weight_layer(name, module, decision, input_on_grid=False)
+    if not layer.has_quantizers():
+        return None, [in_float]
+    return layer, [weight_row(name, type(layer).__name__, layer.proxies(), "")]
 
 
 def _copy_with_same_tensors(model: nn.Module) -> nn.Module:
@@ -108,7 +118,7 @@ def _find_modules(model: nn.Module) -> list[Place]:
     places: list[Place] = []
     for name, module in _parts(model):
         activation = ACTIVATION_MODULES.get(type(module))
-        if name and weight_layer_class(module) is not None:
+        if name and is_weight_site(module):
             place = Place(weight_site(name, module), [], module=module)
             weights.append(place)
             places.append(place)

@@ -17,6 +17,9 @@ from .functions import (
 from .rules import Role, Site
 from .trace import scope_of, unique_name
 
+#: What the quantizers of multi-head attention are for; see :mod:`qat.graph.attention`.
+ATTENTION_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
+
 
 @dataclass
 class Place:
@@ -48,8 +51,21 @@ def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     return None
 
 
+def is_attention(module: nn.Module | None) -> bool:
+    """Whether ``module`` computes as ``torch.nn.MultiheadAttention`` does."""
+    own = nn.MultiheadAttention
+    return isinstance(module, own) and type(module).forward is own.forward
+
+
+def is_weight_site(module: nn.Module | None) -> bool:
+    """Whether ``module`` is a layer with weights that can be quantized, attention included."""
+    return module is not None and (weight_layer_class(module) is not None or is_attention(module))
+
+
 def weight_site(name: str, module: nn.Module) -> Site:
     """The site of a layer with a weight."""
+    if is_attention(module):
+        return Site(name, type(module).__name__, ATTENTION_ROLES)
     quantized = WEIGHT_LAYERS[weight_layer_class(module)]  # type: ignore[index]
     return Site(name, type(module).__name__, frozenset(Role(role) for role in quantized.roles))
 
@@ -62,7 +78,7 @@ def find_places(traced: fx.GraphModule) -> list[Place]:
     taken: set[str] = set()
     for node in traced.graph.nodes:
         module = modules.get(str(node.target)) if node.op == "call_module" else None
-        if module is not None and weight_layer_class(module) is not None:
+        if module is not None and is_weight_site(module):
             name = str(node.target)
             if name in weights:
                 weights[name].nodes.append(node)

@@ -138,8 +138,10 @@ def test_vision_transformer_of_torchvision_is_converted_and_says_what_is_left():
     quantized = quantize_model(model, [ALL], torch.randn(2, 3, 16, 16))
     layers = "encoder.layers.encoder_layer_0"
     names = [row.name for row in quantized.layers if row.weight.startswith("8 bit")]
-    assert names == ["conv_proj", f"{layers}.mlp.0", f"{layers}.mlp.3", "heads.head"]
-    assert f"in float: MultiheadAttention in {layers}.self_attention" in quantized.notes
+    projections = [f"{layers}.self_attention.{part}" for part in ("in_proj", "out_proj")]
+    mlp = [f"{layers}.mlp.0", f"{layers}.mlp.3"]
+    assert names == ["conv_proj", *projections, *mlp, "heads.head"]
+    assert not any("Attention" in note for note in quantized.notes)
     assert quantized.model(torch.randn(2, 3, 16, 16)).shape == (2, 1000)
 
 

@@ -39,15 +39,6 @@ class Own(nn.Module):
         return out[0] if isinstance(out, tuple) else out
 
 
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
-
-    def forward(self, x):
-        return self.attention(x, x, x)[0]
-
-
 @pytest.fixture(params=[False, True], ids=["traced", "modules only"])
 def data_dependent(request):
     return request.param
@@ -59,7 +50,6 @@ def data_dependent(request):
         (nn.LSTM(4, 4, batch_first=True), "LSTM", "inner"),
         (nn.LayerNorm(4), "LayerNorm", "inner"),
         (nn.Sequential(nn.Softmax(dim=-1)), "Softmax", "inner.0"),
-        (Attention(), "MultiheadAttention", "inner.attention"),
         (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), "TransformerEncoderLayer", "inner"),
     ],
     ids=lambda item: item if isinstance(item, str) else "",
