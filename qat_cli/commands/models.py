@@ -15,7 +15,7 @@ def models(
     part: Annotated[str, typer.Argument(metavar="[PART]", help="Only names with this in.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the models: built in, and torchvision's classifiers."""
+    """List the models: built in, torchvision's classifiers, and timm's where it is installed."""
     from qat_cli.models.catalog import model_entries
 
     console = Console(json)
@@ -31,11 +31,13 @@ def models(
                 entry.name,
                 entry.source,
                 "-" if entry.parameters is None else f"{entry.parameters:,}",
-                "any" if entry.source == "built in" else entry.image_size or "-",
+                entry.image_size or ("any" if entry.source == "built in" else "-"),
             )
             for entry in found
         ]
         console.out_table("", ("model", "from", "parameters", "image size"), rows)
         console.out("\nOr your own:  --model path/to/file.py:factory")
+        if not any(entry.source == "timm" for entry in everything):
+            console.out("More:         pip install timm, then --model timm:NAME")
 
     console.emit_long([asdict(entry) for entry in found], human)

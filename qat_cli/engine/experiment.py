@@ -17,7 +17,7 @@ from qat_cli.data import Dataset, load_data, pinned, prepared
 from qat_cli.engine.device import choose_device
 from qat_cli.engine.randomness import seed_everything
 from qat_cli.errors import UserError
-from qat_cli.models import absolute_name, build_model, check_output, first_conv_channels
+from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, first_conv_channels
 from qat_cli.recipes import Recipe, graph_rules
 
 QUANTIZER_MARK = "_quant."  # in the names of everything that a quantizer keeps
@@ -54,10 +54,10 @@ def float_experiment(
         UserError: data or model cannot be used, or do not fit each other.
     """
     device = choose_device(recipe.train.device)
-    dataset = dataset or load_data(recipe.data)
+    dataset = dataset or _data_for_model(recipe, console)
     seed_everything(recipe.train.seed, device)
     classes = len(dataset.classes)
-    model = build_model(recipe.model, dataset.shape[0], classes, allow_user_code)
+    model = build_model(recipe.model, dataset.shape, classes, allow_user_code)
     if first_conv_channels(model) == 3 and dataset.shape[0] == 1 and recipe.data.channels is None:
         console.info(f"model {recipe.model.name} takes RGB images: the grey channel is repeated")
         dataset = dataset.in_rgb()
@@ -81,6 +81,18 @@ def decoded(experiment: Experiment, parts: Iterable[str], console: Console) -> E
     dataset, data = prepared(experiment.dataset, parts, recipe.data, console)
     recipe = recipe.model_copy(update={"data": data})
     return dataclasses.replace(experiment, recipe=recipe, dataset=dataset)
+
+
+def _data_for_model(recipe: Recipe, console: Console) -> Dataset:
+    """The recipe's data, at the size that the model was published for where the recipe has none."""
+    size = OWN_SIZE.get(recipe.model.name)
+    if size is None or recipe.data.image_size is not None:
+        return load_data(recipe.data)
+    console.info(
+        f"model {recipe.model.name}: images are scaled to {size}x{size} pixels, the size that it "
+        "was published for; data.image_size sets another"
+    )
+    return load_data(recipe.data.model_copy(update={"image_size": size}))
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:

@@ -87,7 +87,7 @@ def make_teacher(experiment: Experiment, allow_named: bool, console: Console) ->
     allow_named = allow_named or recipe.distill.model is None
     classes = len(dataset.classes)
     with kept_random_states():
-        model = _built(config, dataset.shape[0], classes, allow_named)
+        model = _built(config, dataset.shape, classes, allow_named)
         weights = read_weights(str(config.weights))
         _refuse_quantized(weights.path, weights.state, model)
         load_weights(model, weights)
@@ -109,14 +109,16 @@ def make_teacher(experiment: Experiment, allow_named: bool, console: Console) ->
     return Teacher(model, weights.path, hashlib.sha256(weights.path.read_bytes()).hexdigest())
 
 
-def _built(config: ModelConfig, channels: int, classes: int, allow_user_code: bool) -> nn.Module:
+def _built(
+    config: ModelConfig, shape: tuple[int, int, int], classes: int, allow_user_code: bool
+) -> nn.Module:
     if is_user_code(config.name) and not allow_user_code:
         raise UserError(
             f"the teacher is code of your own, {config.name}, and code runs only when you name it "
             f"yourself; add distill.model={config.name}"
         )
     try:
-        return build_model(config, channels, classes, allow_user_code)
+        return build_model(config, shape, classes, allow_user_code)
     except UserError as error:
         raise UserError(f"the teacher: {error}") from error
 

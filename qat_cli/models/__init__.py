@@ -1,9 +1,11 @@
-"""Float models: built in, from torchvision, or the user's own."""
+"""Float models: built in, from torchvision or timm, or the user's own."""
 
-from qat_cli.models.build import BUILT_IN as BUILT_IN
 from qat_cli.models.build import build_model as build_model
 from qat_cli.models.build import check_output as check_output
 from qat_cli.models.build import first_conv_channels as first_conv_channels
 from qat_cli.models.build import torchvision_names as torchvision_names
+from qat_cli.models.built_in import BUILT_IN as BUILT_IN
+from qat_cli.models.built_in import OWN_SIZE as OWN_SIZE
+from qat_cli.models.timm_models import timm_names as timm_names
 from qat_cli.models.user_code import absolute_name as absolute_name
 from qat_cli.models.user_code import is_user_code as is_user_code

@@ -10,14 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.models.resnet import resnet20, resnet_small
+from qat_cli.models.built_in import BUILT_IN
+from qat_cli.models.timm_models import is_timm, timm_factory
 from qat_cli.models.user_code import is_user_code, load_factory
 from qat_cli.recipes.schema import ModelConfig
-
-BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {
-    "resnet_small": resnet_small,
-    "resnet20": resnet20,
-}
 
 # Their forward returns a tuple in training unless the auxiliary heads are left out.
 _NO_AUXILIARY_HEADS: Mapping[str, Mapping[str, object]] = {
@@ -34,24 +30,31 @@ def torchvision_names() -> list[str]:
 
 
 def build_model(
-    config: ModelConfig, in_channels: int, num_classes: int, allow_user_code: bool
+    config: ModelConfig, shape: tuple[int, int, int], num_classes: int, allow_user_code: bool
 ) -> nn.Module:
     """A float model with random weights.
 
-    The factory gets ``config.kwargs``, and ``in_channels`` and ``num_classes`` where its signature
-    has them.
+    The factory gets ``config.kwargs``, and ``in_channels``, ``num_classes`` and ``image_size``
+    where its signature has them; ``image_size`` is one number for square images, else
+    ``(height, width)``.
 
     Args:
-        config: names a built-in model, a torchvision classifier, or the user's factory.
-        in_channels: channels of the images.
+        config: names a built-in model, a torchvision classifier, one of timm's, or the user's
+            factory.
+        shape: (channels, height, width) of the images.
         num_classes: classes of the data.
         allow_user_code: the user named the model on the command line of this run.
     Raises:
         UserError: unknown name, the factory fails, or it gives no ``nn.Module``.
     """
     factory, given = _factory(config.name, allow_user_code)
-    offered = {"in_channels": in_channels, "num_classes": num_classes}
-    kwargs = {**_accepted(factory, offered), **given, **config.kwargs}
+    channels, height, width = shape
+    offered = {
+        "in_channels": channels,
+        "num_classes": num_classes,
+        "image_size": height if height == width else (height, width),
+    }
+    kwargs = {**_accepted(config.name, factory, offered), **given, **config.kwargs}
     try:
         model = factory(**kwargs)
     except Exception as error:
@@ -114,6 +117,8 @@ def check_output(model: nn.Module, name: str, images: Tensor, classes: int) -> i
 def _factory(name: str, allow_user_code: bool) -> tuple[Callable[..., Any], Mapping[str, object]]:
     if name in BUILT_IN:
         return BUILT_IN[name], {}
+    if is_timm(name):
+        return timm_factory(name), {}
     if is_user_code(name):
         if not allow_user_code:
             raise UserError(
@@ -127,15 +132,20 @@ def _factory(name: str, allow_user_code: bool) -> tuple[Callable[..., Any], Mapp
     if name not in known:
         raise UserError(
             f"no model is called {name!r}{did_you_mean(name, [*BUILT_IN, *known]) or '.'} "
-            f"Models: {', '.join(BUILT_IN)}, torchvision's classifiers, or path/file.py:factory."
+            f"Models: {', '.join(BUILT_IN)}, torchvision's classifiers, timm:NAME, "
+            "or path/file.py:factory."
         )
     # Not get_model: the builder's signature does not show num_classes, which all of them take.
     return models.get_model_builder(name), _NO_AUXILIARY_HEADS.get(name, {})
 
 
-def _accepted(factory: Callable[..., Any], offered: Mapping[str, object]) -> dict[str, object]:
+def _accepted(
+    name: str, factory: Callable[..., Any], offered: Mapping[str, object]
+) -> dict[str, object]:
     if getattr(factory, "__module__", "").startswith("torchvision."):
-        return {"num_classes": offered["num_classes"]}
+        # Position embeddings are made for one size of images, which is 224 unless said.
+        wanted = ["num_classes", "image_size"] if name.startswith("vit_") else ["num_classes"]
+        return {key: offered[key] for key in wanted}
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):  # some callables written in C have no signature

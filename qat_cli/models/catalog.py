@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qat_cli.models.build import BUILT_IN, torchvision_names
+from qat_cli.models.build import torchvision_names
+from qat_cli.models.built_in import BUILT_IN, OWN_SIZE
+from qat_cli.models.timm_models import timm_names
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: ``parameters`` with its usual classes; ``image_size`` in pixels, as published."""
+    """One model: ``parameters`` with its usual classes and size; ``image_size`` as published.
+
+    Those of timm are listed by name only: building them all would take minutes.
+    """
 
     name: str
     source: str
@@ -18,12 +23,15 @@ class ModelEntry:
 
 
 def model_entries() -> list[ModelEntry]:
-    """Built-in models, then torchvision's classifiers by name."""
+    """Built-in models, then torchvision's classifiers, then those of timm where it is installed."""
     built_in = [
-        ModelEntry(name, "built in", sum(p.numel() for p in factory().parameters()), None)
+        ModelEntry(
+            name, "built in", sum(p.numel() for p in factory().parameters()), OWN_SIZE.get(name)
+        )
         for name, factory in BUILT_IN.items()
     ]
-    return built_in + [_from_torchvision(name) for name in torchvision_names()]
+    in_torchvision = [_from_torchvision(name) for name in torchvision_names()]
+    return built_in + in_torchvision + [ModelEntry(n, "timm", None, None) for n in timm_names()]
 
 
 def _from_torchvision(name: str) -> ModelEntry:

@@ -17,11 +17,12 @@ from types import ModuleType
 from typing import Any
 
 from qat_cli.errors import UserError, did_you_mean
+from qat_cli.models.timm_models import is_timm
 
 
 def is_user_code(name: str) -> bool:
     """``name`` has the form ``path/file.py:factory`` or ``package.module:factory``."""
-    return ":" in name or name.endswith(".py")
+    return (":" in name or name.endswith(".py")) and not is_timm(name)
 
 
 def absolute_name(name: str) -> str:

@@ -31,8 +31,8 @@ class ModelConfig(StrictModel):
     """The float model that is trained or converted."""
 
     name: str = Field(
-        description="A built-in model, a torchvision classifier, path/to/file.py:factory or "
-        "package.module:factory."
+        description="A built-in model, a torchvision classifier, timm:NAME, "
+        "path/to/file.py:factory or package.module:factory."
     )
     kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Keyword arguments for the factory of the model."

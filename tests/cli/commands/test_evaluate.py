@@ -57,7 +57,7 @@ def test_a_lone_test_folder_is_measured_whole_and_matched_by_class_name(
 
 
 def test_float_weights_are_measured_on_a_model_by_name(qat, qat_json, image_folder, tmp_path):
-    model = build_model(ModelConfig(name="resnet20"), 3, 3, allow_user_code=False)
+    model = build_model(ModelConfig(name="resnet20"), (3, 8, 8), 3, allow_user_code=False)
     state = {f"module.{key}": value for key, value in model.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 7}, tmp_path / "w.th")
     arguments = ["eval", "--model", "resnet20", "--weights", "w.th", "--data", image_folder]

@@ -9,17 +9,18 @@ from qat_cli.models import BUILT_IN, build_model, check_output, first_conv_chann
 from qat_cli.recipes.schema import ModelConfig
 
 
-def build(name, kwargs=None, in_channels=3, num_classes=4, allow_user_code=True):
+def build(name, kwargs=None, in_channels=3, num_classes=4, allow_user_code=True, size=(16, 16)):
     config = ModelConfig(name=str(name), kwargs=kwargs or {})
-    return build_model(config, in_channels, num_classes, allow_user_code)
+    return build_model(config, (in_channels, *size), num_classes, allow_user_code)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 @pytest.mark.parametrize("in_channels", [1, 3])
 def test_built_in_models_take_the_channels_and_classes_of_the_data(name, in_channels):
-    model = build(name, in_channels=in_channels)
-    assert model.eval()(torch.zeros(2, in_channels, 16, 16)).shape == (2, 4)
-    assert first_conv_channels(model) == in_channels
+    model = build(name, in_channels=in_channels, size=(32, 32))
+    taken = first_conv_channels(model) or in_channels
+    assert taken in (in_channels, 3)  # a transformer takes RGB, to which grey images are brought
+    assert model.eval()(torch.zeros(2, taken, 32, 32)).shape == (2, 4)
 
 
 def test_resnet20_has_as_many_parameters_as_counted_by_hand():
@@ -29,6 +30,50 @@ def test_resnet20_has_as_many_parameters_as_counted_by_hand():
     norms = 2 * (16 * 7 + 32 * 6 + 64 * 6) + 2 * (32 + 64)
     model = build("resnet20", num_classes=10)
     assert sum(p.numel() for p in model.parameters()) == convolutions + norms + 650
+
+
+@pytest.mark.parametrize(
+    ("name", "matrices"),
+    [
+        ("tfc", 784 * 64 + 2 * 64 * 64 + 64 * 10),
+        ("sfc", 784 * 256 + 2 * 256 * 256 + 256 * 10),
+        ("lfc", 784 * 1024 + 2 * 1024 * 1024 + 1024 * 10),
+        ("cnv", 27 * 64 + 9 * (64**2 + 64 * 128 + 128**2 + 128 * 256 + 256**2) + 512 * (256 + 522)),
+    ],
+)
+def test_the_bnn_pynq_networks_have_the_weights_of_the_published_ones(name, matrices):
+    # By hand: inputs times outputs of each layer, times 9 for a convolution.
+    model = BUILT_IN[name]()
+    assert sum(p.numel() for p in model.parameters() if p.ndim > 1) == matrices
+
+
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (5, 9)])
+def test_a_fully_connected_network_takes_images_of_any_size(size):
+    model = build("tfc", in_channels=1, size=size)
+    assert model.eval()(torch.zeros(2, 1, *size)).shape == (2, 4)
+
+
+def test_cnv_takes_larger_images_and_refuses_smaller_ones():
+    assert build("cnv", size=(40, 40)).eval()(torch.zeros(1, 3, 40, 40)).shape == (1, 4)
+    for size in ((31, 31), (32, 48)):
+        with pytest.raises(UserError, match=r"32x32 pixels or more: set data.image_size=32"):
+            build("cnv", size=size)
+
+
+@pytest.mark.parametrize(("size", "patches"), [(16, 8), (28, 7), (32, 8), (224, 8)])
+def test_vit_tiny_cuts_an_image_into_at_most_8_by_8_patches(size, patches):
+    model = build("vit_tiny", size=(size, size))
+    assert model.seq_length == patches**2 + 1  # with the class token
+
+
+def test_vit_tiny_refuses_images_that_are_no_whole_number_of_patches():
+    with pytest.raises(UserError, match="no whole number of patches of 5"):
+        build("vit_tiny", {"patch_size": 5}, size=(32, 32))
+
+
+def test_a_vision_transformer_of_torchvision_is_built_for_the_size_of_the_images():
+    with torch.device("meta"):  # 88 million parameters, none of them looked at
+        assert build("vit_b_32", size=(64, 64)).image_size == 64
 
 
 def test_torchvision_classifiers_are_built_by_name():
