@@ -122,4 +122,9 @@ def _styled(text: str, style: str, stream: TextIO) -> None:
         return
     from rich.console import Console as RichConsole
 
-    RichConsole(file=stream).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    first, *rest = text.split("\n")  # the rest of a long message is easier to read plain
+    rich = RichConsole(file=stream)
+    rich.print(first, style=style, markup=False, highlight=False, soft_wrap=True)
+    for line in rest:
+        print(line, file=stream)
+    stream.flush()

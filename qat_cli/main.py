@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from qat_cli.command_group import DEBUG_FLAG, CommandGroup
+from qat_cli.command_help import Command, examples
 from qat_cli.commands import recipes
 from qat_cli.commands.calibrate import calibrate
 from qat_cli.commands.datasets import datasets
@@ -21,29 +22,52 @@ from qat_cli.commands.models import models
 from qat_cli.commands.train import train
 from qat_cli.versions import program_version
 
-EXAMPLES = """\b
-Examples:
-  qat train --recipe binary_resnet train.epochs=5
-  qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/
-  qat recipes list
-"""
-
 app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # importing rich would take half of the time that the help has
-    epilog=EXAMPLES,
+    epilog=examples(
+        "qat train --recipe binary_resnet train.epochs=5",
+        "qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/",
+        "qat recipes list",
+    ),
 )
-app.command("train")(train)
-app.command("calibrate")(calibrate)
-app.command("eval")(evaluate)
+app.command(
+    "train",
+    cls=Command,
+    epilog=examples(
+        "qat train --recipe binary_resnet",
+        "qat train --recipe resnet_w4a4 --epochs 5 quant.weight.bit_width=2",
+        "qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/",
+        "qat train --recipe binary_resnet --resume",
+    ),
+)(train)
+app.command(
+    "calibrate",
+    cls=Command,
+    epilog=examples(
+        "qat calibrate --recipe resnet_w8a8_ptq --weights float.pt --model resnet18 --data images/",
+        "qat calibrate --recipe resnet_w8a8_ptq --weights float.pt --images 1024",
+    ),
+)(calibrate)
+app.command(
+    "eval",
+    cls=Command,
+    epilog=examples(
+        "qat eval --checkpoint runs/train/binary_resnet-001/checkpoints/best.pt",
+        "qat eval --model resnet20 --weights float.pt --data images/",
+    ),
+)(evaluate)
 app.add_typer(recipes.app, name="recipes")
-app.command("explain", epilog="Example: qat explain train.epochs")(explain)
-app.command("models", epilog="Example: qat models resnet")(models)
-app.command("datasets", epilog="Example: qat datasets --json")(datasets)
-app.command("doctor")(doctor)
+app.command(
+    "explain",
+    cls=Command,
+    epilog=examples("qat explain train.epochs", "qat explain quant.weight"),
+)(explain)
+app.command("models", cls=Command, epilog=examples("qat models resnet"))(models)
+app.command("datasets", cls=Command, epilog=examples("qat datasets --json"))(datasets)
+app.command("doctor", cls=Command, epilog=examples("qat doctor --build"))(doctor)
 
 
 def _show_version(wanted: bool) -> None:

@@ -47,10 +47,10 @@ def calibrate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Quantize a trained float model without training it: only ranges are measured.
+    """Quantize a trained float model without training it.
 
-    A few training images are shown, their labels are not used; then the float and the quantized
-    model are measured on the test part.
+    Only ranges are measured: a few training images are shown, their labels are not used.
+    Then the float and the quantized model are measured on the test part.
     """
     from qat_cli.recipes import load_recipe
 

@@ -13,7 +13,7 @@ from qat_cli.console import Console
 def datasets(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the datasets: images, classes, size, download, and where they are kept."""
+    """List the datasets, and where downloads are kept."""
     from qat_cli.data.catalog import dataset_entries
 
     console = Console(json)

@@ -51,7 +51,7 @@ def evaluate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure loss and accuracy: of a checkpoint, or of a float model with its weights.
+    """Measure loss and accuracy of a checkpoint or a float model.
 
     A folder is measured on its test/ part, or val/ where there is no test/. With --checkpoint the
     data is the one it was trained on unless --data names other data.

@@ -7,14 +7,23 @@ from typing import Annotated
 
 import typer
 
+from qat_cli.commands.completion import complete_key
 from qat_cli.console import Console
 
 
 def explain(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, or a section.")],
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY", help="A dotted key, or a section.", autocompletion=complete_key
+        ),
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Explain a key of a recipe: meaning, unit, default, choices, where it can be set."""
+    """Explain a key of a recipe: meaning, default, choices.
+
+    Also its bounds, and where it can be set: in a recipe file, as KEY=VALUE, by an option.
+    """
     from qat_cli.recipes.explain import explain_key
 
     console = Console(json)

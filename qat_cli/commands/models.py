@@ -12,7 +12,7 @@ from qat_cli.errors import UserError, did_you_mean
 
 
 def models(
-    part: Annotated[str, typer.Argument(metavar="[PART]", help="Only names with this in.")] = "",
+    part: Annotated[str, typer.Argument(metavar="PART", help="Only names with this in.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the models: built in, torchvision's classifiers, and timm's where it is installed."""

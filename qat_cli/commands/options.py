@@ -8,20 +8,32 @@ from typing import Annotated, Literal
 
 import typer
 
+from qat_cli.commands.completion import complete_data, complete_model, complete_recipe
+
 RecipeOption = Annotated[
     str | None,
-    typer.Option("--recipe", metavar="NAME|FILE", help="A shipped recipe or your own file."),
+    typer.Option(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="A shipped recipe (qat recipes list), or your own file.",
+        autocompletion=complete_recipe,
+    ),
 ]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe, e.g. train.epochs=5."),
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Changes to the recipe, e.g. train.epochs=5 (qat recipes keys).",
+    ),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="A built-in or torchvision model, path/file.py:factory or package.module:factory.",
+        help="A built-in or torchvision model (qat models), path/file.py:factory or "
+        "package.module:factory.",
+        autocompletion=complete_model,
     ),
 ]
 WeightsOption = Annotated[
@@ -29,7 +41,12 @@ WeightsOption = Annotated[
 ]
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", metavar="NAME|FOLDER", help="A dataset, or a folder of images."),
+    typer.Option(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="A dataset (qat datasets), or a folder with one folder of images per class.",
+        autocompletion=complete_data,
+    ),
 ]
 SkipBadFilesOption = Annotated[
     bool | None,
@@ -51,6 +68,10 @@ DeviceOption = Annotated[
 BackendOption = Annotated[
     Literal["auto", "python", "native", "jit"] | None,
     typer.Option("--backend", help="What quantizers run on; auto: C++ where it can be compiled."),
+]
+LoggerOption = Annotated[
+    Literal["none", "tensorboard"] | None,
+    typer.Option("--logger", help="Where the figures of epochs go, beside metrics.csv."),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qat_cli.command_help import Command, examples
+from qat_cli.commands.completion import complete_key, complete_recipe
 from qat_cli.console import Console
 from qat_cli.errors import UserError
 
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, show, copy, check and compare recipes, and the keys they can have.",
+    help="List, show, copy, check and compare recipes.",
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-@app.command("list")
+@app.command("list", cls=Command, epilog=examples("qat recipes list"))
 def list_command(json: JsonOption = False) -> None:
     """List the recipes that ship with the program."""
     from qat_cli.recipes import list_recipes, load_recipe, recipe_path
@@ -49,19 +51,32 @@ def list_command(json: JsonOption = False) -> None:
     console.emit_long(rows, human)
 
 
-@app.command("show")
+@app.command(
+    "show",
+    cls=Command,
+    epilog=examples(
+        "qat recipes show resnet_w4a4",
+        "qat recipes show resnet_w4a4 quant.weight.bit_width=2",
+        "qat recipes show mine.yaml --resolved",
+    ),
+)
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A shipped recipe, or a file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE", help="A shipped recipe, or a file.", autocompletion=complete_recipe
+        ),
+    ],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Changes, e.g. quant.weight.bit_width=2."),
+        typer.Argument(metavar="KEY=VALUE", help="Changes, e.g. quant.weight.bit_width=2."),
     ] = None,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Write out every key, with its default.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show a recipe: the file as it is, or with KEY=VALUE the resolved result."""
+    """Show a recipe: the file, or what KEY=VALUE makes of it."""
     from qat_cli.recipes import dump_recipe, load_recipe, recipe_path
 
     console = Console(json)
@@ -76,10 +91,15 @@ def show(
     console.emit_long(recipe.model_dump(mode="json"), human)
 
 
-@app.command("keys")
+@app.command("keys", cls=Command, epilog=examples("qat recipes keys", "qat recipes keys train"))
 def keys(
     prefix: Annotated[
-        str, typer.Argument(help="Only keys that begin so, e.g. train or quant.rules.")
+        str,
+        typer.Argument(
+            metavar="PREFIX",
+            help="Only keys that begin so, e.g. train or quant.rules.",
+            autocompletion=complete_key,
+        ),
     ] = "",
     json: JsonOption = False,
 ) -> None:
@@ -102,11 +122,16 @@ def keys(
     console.emit_long([dict(zip(columns, row, strict=True)) for row in rows], human)
 
 
-@app.command("copy", epilog="Example: qat recipes copy resnet_w4a4 mine.yaml")
+@app.command("copy", cls=Command, epilog=examples("qat recipes copy resnet_w4a4 mine.yaml"))
 def copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped recipe, or a file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A shipped recipe, or a file.", autocompletion=complete_recipe
+        ),
+    ],
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: NAME.yaml here.")
+        Path | None, typer.Argument(metavar="FILE", help="Where to; default: NAME.yaml here.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: JsonOption = False,
@@ -135,12 +160,22 @@ def copy(
     console.emit({"recipe": name, "file": str(target)}, human)
 
 
-@app.command("validate", epilog="Example: qat recipes validate mine.yaml other.yaml")
+@app.command("validate", cls=Command, epilog=examples("qat recipes validate mine.yaml other.yaml"))
 def validate(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, or names.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Recipe files, or names of shipped ones.",
+            autocompletion=complete_recipe,
+        ),
+    ],
     json: JsonOption = False,
 ) -> None:
-    """Check recipes: all problems of all files at once; exit code 2 where there are any."""
+    """Check recipes, and report all problems of all files at once.
+
+    The exit code is 2 where there are any.
+    """
     from qat_cli.recipes import InvalidRecipe, load_recipe
 
     console = Console(json)
@@ -167,13 +202,26 @@ def validate(
         raise typer.Exit(UserError.exit_code)
 
 
-@app.command("diff", epilog="Example: qat recipes diff resnet_w4a4 mine.yaml")
+@app.command("diff", cls=Command, epilog=examples("qat recipes diff resnet_w4a4 mine.yaml"))
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A shipped recipe, or a file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="A shipped recipe, or a file.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A shipped recipe, or a file.", autocompletion=complete_recipe
+        ),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="A shipped recipe, or a file.", autocompletion=complete_recipe
+        ),
+    ],
     json: JsonOption = False,
 ) -> None:
-    """Show in which keys two resolved recipes differ; '-' where one has no such key."""
+    """Show in which keys two recipes differ.
+
+    Both are resolved first; '-' stands where one has no such key.
+    """
     from qat_cli.recipes import load_recipe
     from qat_cli.recipes.comparison import differences
 
@@ -193,9 +241,12 @@ def diff(
     console.emit_long({"a": a, "b": b, "differences": found}, human)
 
 
-@app.command("schema", epilog="Example: qat recipes schema > recipe.schema.json")
+@app.command("schema", cls=Command, epilog=examples("qat recipes schema > recipe.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema of a recipe file, so that editors complete keys."""
+    """Print the JSON Schema of a recipe file.
+
+    Editors that know it complete keys and mark mistakes.
+    """
     from qat_cli.recipes.json_schema import recipe_json_schema
 
     Console(json_output=True).print_json(recipe_json_schema())

@@ -31,5 +31,10 @@ def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
     )
 
 
+def test_line(recipe_name: str, epoch: int, test: Metrics) -> str:
+    """What a picture of the test part shows."""
+    return f"{recipe_name}, epoch {epoch}: top-1 {test.top1:.2f} % of {test.images:,} test images"
+
+
 def _figures(loss: float, top1: float) -> str:
     return f"loss {loss:.4f} top-1 {top1:5.2f} %"

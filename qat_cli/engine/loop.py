@@ -86,6 +86,7 @@ def evaluate(
     console: Console,
     label: str = "evaluating",
     on_batch: Callable[[], None] = lambda: None,
+    tally: Tally | None = None,
 ) -> Metrics:
     """Loss and accuracy over all batches, in evaluation mode; the mode is restored.
 
@@ -94,10 +95,11 @@ def evaluate(
         batches: in order, unchanged.
         console: shows progress under ``label``.
         on_batch: called after each batch; may raise to stop there.
+        tally: counts instead of a plain one.
     """
     was_training = model.training
     model.eval()
-    tally = Tally(batches.device)
+    tally = tally or Tally(batches.device)
     try:
         with Ticker(console, label, batches.images) as ticker:
             for images, labels in batches.epoch():

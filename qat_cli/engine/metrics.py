@@ -26,6 +26,11 @@ class Metrics:
         return asdict(self)
 
 
+def best_classes(logits: Tensor) -> Tensor:
+    """Indices of the five highest outputs, best first: [B, K] -> int64 [B, min(5, K)]."""
+    return logits.detach().topk(min(5, logits.shape[1])).indices
+
+
 class Tally:
     """Sums kept on the device of the batches; reading them is left to :meth:`metrics`.
 
@@ -51,8 +56,7 @@ class Tally:
         if labels.ndim == 2:
             labels = labels.argmax(1)
         self._loss += mean_loss.detach() * len(labels)
-        best = logits.detach().topk(min(5, logits.shape[1])).indices  # [B, 5], best first
-        hit = best == labels[:, None]
+        hit = best_classes(logits) == labels[:, None]
         self._hits += torch.stack([hit[:, 0].sum(), hit.sum()])
         self.images += len(labels)
 

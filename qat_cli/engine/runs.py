@@ -21,6 +21,7 @@ from qat_cli.engine.experiment import (
     restored,
     with_start_weights,
 )
+from qat_cli.engine.float_figure import float_copy, float_figures
 from qat_cli.engine.teacher import make_teacher, teacher_config
 from qat_cli.engine.training import Outcome, TrainingRun
 from qat_cli.errors import UserError
@@ -78,12 +79,14 @@ def start_run(
             teacher = make_teacher(experiment, allow_teacher_code, log)
             to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
             weights = with_start_weights(experiment, log)
+            as_float = float_copy(experiment, weights)
             experiment = quantized(experiment, log)
             if weights is not None:
                 restore_quantizers(experiment, weights, log)
             experiment = decoded(experiment, PARTS, log)
             again = _resume_command(folder, experiment)
             run = TrainingRun(experiment, recipe, folder, log, again, teacher)
+            run.state.float_test = float_figures(as_float, experiment.dataset, weights, log)
             write_recipe(folder.recipe, experiment.recipe, "train")
         return _finish(run)
 
@@ -157,6 +160,7 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "images": test.images,
         "val": outcome.val.as_dict(),
         "test": test.as_dict(),
+        "float_test": outcome.float_test and outcome.float_test.as_dict(),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "seconds": outcome.seconds,
         "versions": library_versions(),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
 from qat_cli.engine.backend import backend_in_use
+from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment, placed
-from qat_cli.engine.lines import epoch_line, step_note
+from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
@@ -25,20 +27,21 @@ from qat_cli.engine.teacher import Teacher
 from qat_cli.engine.training_state import TrainingState
 from qat_cli.errors import Interrupted, WorkFailed
 from qat_cli.recipes import Recipe
-from qat_cli.report import RunFolder, RunLog, write_curves, write_metrics
+from qat_cli.report import Loggers, RunFolder, RunLog, write_confusion, write_curves
 from qat_cli.ticker import Ticker
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run found: figures of the best checkpoint, when it was the best, and how
-    many epochs were trained."""
+    """What a finished run found: figures of the best checkpoint, when it was the best, how many
+    epochs were trained, and figures of the float model that training started from, if known."""
 
     best_epoch: int
     val: Metrics
     test: Metrics
     seconds: float
     epochs: int
+    float_test: Metrics | None
 
 
 class TrainingRun:
@@ -70,6 +73,7 @@ class TrainingRun:
         self.resume_command = resume_command
         self.teacher = teacher
         self.state = TrainingState()
+        self.loggers = Loggers(self.recipe.train.logger, folder)
         self.model = placed(experiment)
         self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
         train = self.recipe.train
@@ -103,7 +107,7 @@ class TrainingRun:
             Interrupted: a signal came; ``last.pt`` is saved and the message says how to go on.
             WorkFailed: the loss is not finite, or a file cannot be written.
         """
-        with StopSignals() as stop:
+        with StopSignals() as stop, closing(self.loggers):
             try:
                 self._train(stop)
                 return self._measure_best(stop)  # last.pt is complete here, and stays as it is
@@ -165,19 +169,28 @@ class TrainingRun:
         if is_best:
             write_checkpoint(self.folder.best, self._checkpoint({}))
         self._save_last()
-        write_metrics(self.folder.metrics, state.history)
+        self.loggers.log_epoch(state.history)
         self.log.info(epoch_line(state, self.recipe.train.epochs, is_best))
 
     def _measure_best(self, stop: StopSignals) -> Outcome:
         best = read_checkpoint(self.folder.best)
         self.model.load_state_dict(best.weights)
-        test = evaluate(self.model, self._batches("test"), self.log, "testing", stop.check)
-        metrics = {**best.metrics, "test": test.as_dict()}
+        tally = ConfusionTally(self.experiment.device, len(best.classes))
+        test = evaluate(self.model, self._batches("test"), self.log, "testing", stop.check, tally)
+        state, name = self.state, self.recipe.name
+        as_float = {"float_test": dict(state.float_test)} if state.float_test else {}
+        metrics = {**best.metrics, "test": test.as_dict(), **as_float}
         write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
-        state = self.state
-        write_curves(self.folder.curves, state.history, self.recipe.name, state.best_epoch)
+        write_curves(self.folder.curves, state.history, name, state.best_epoch)
+        title = test_line(name, state.best_epoch, test)
+        write_confusion(self.folder.confusion, tally.counts(), best.classes, title)
         return Outcome(
-            state.best_epoch, Metrics(**state.best_val), test, state.seconds, state.epoch
+            state.best_epoch,
+            Metrics(**state.best_val),
+            test,
+            state.seconds,
+            state.epoch,
+            Metrics(**state.float_test) if state.float_test else None,
         )
 
     def _batches(self, part: str) -> Batches:

@@ -24,6 +24,7 @@ class TrainingState:
         val: validation figures of the last finished epoch.
         best_epoch: the epoch (1 is the first) of the best checkpoint; 0: none yet.
         best_val: its validation figures.
+        float_test: test figures of the float model that training started from; empty if unknown.
     """
 
     epoch: int = 0
@@ -35,6 +36,7 @@ class TrainingState:
     val: Mapping[str, Any] = field(default_factory=dict)
     best_epoch: int = 0
     best_val: Mapping[str, Any] = field(default_factory=dict)
+    float_test: Mapping[str, Any] = field(default_factory=dict)
 
     def finish_epoch(self, train: Metrics, val: Metrics, lr: float, val_seconds: float) -> bool:
         """Note that the epoch is trained and validated.

@@ -15,6 +15,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "seed": "train.seed",
     "device": "train.device",
     "backend": "train.backend",
+    "logger": "train.logger",
     "model": "model.name",
     "weights": "model.weights",
     "data": "data.name",

@@ -107,6 +107,11 @@ class TrainConfig(StrictModel):
         "(TorchScript) or auto (native on a CPU where it can be compiled, else python); QAT_JIT "
         "and QAT_NATIVE_STE_BACKEND, where set, decide.",
     )
+    logger: Literal["none", "tensorboard"] = Field(
+        default="none",
+        description="Where the figures of every epoch go beside metrics.csv: tensorboard, which "
+        "must be installed, writes event files into the run folder.",
+    )
     channels_last: bool = Field(
         default=False, description="Keep images as (N, H, W, C) in memory; often faster."
     )

@@ -42,6 +42,16 @@ class RunFolder:
         return self.path / "curves.png"
 
     @property
+    def confusion(self) -> Path:
+        """Which class was taken for which on the test part, as a picture."""
+        return self.path / "confusion.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard, where they are asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def log(self) -> Path:
         """What the command said."""
         return self.path / "log.txt"

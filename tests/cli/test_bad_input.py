@@ -33,7 +33,7 @@ def refused(result, *parts):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["train"], ["which recipe?", "binary_resnet"]),
+        (["train"], ["which recipe?", "binary_resnet", "measures", "for example:"]),
         (["train", "--recipe", "binary_resnt"], ["did you mean 'binary_resnet'"]),
         (["train", "--recipe", "gone.yaml"], ["gone.yaml does not exist"]),
         ([*FLOAT, "train.epoch=3"], ["train.epoch", "did you mean 'train.epochs'"]),

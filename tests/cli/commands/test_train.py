@@ -38,6 +38,7 @@ def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
         "metrics.csv",
         "summary.json",
         "curves.png",
+        "confusion.png",
         "log.txt",
         "checkpoints/best.pt",
         "checkpoints/last.pt",
@@ -239,6 +240,41 @@ def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, tmp_path):
     assert "quantizers: taken over" in again.stderr
     back = qat(*base, "--weights", "quantized/checkpoints/best.pt", "--out", "back")
     assert back.exit_code == 0 and "quantizers: made afresh" in back.stderr
+
+
+def test_the_float_model_that_training_starts_from_is_compared_with(
+    qat, qat_json, tiny_recipe, tmp_path, stop_at_step, monkeypatch
+):
+    base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
+    as_float = qat_json(*base, "--out", "float")
+    assert as_float["float_test"] is None  # nothing is quantized
+    arguments = [*base, QUANTIZED, "--weights", "float/checkpoints/best.pt"]
+    with monkeypatch.context():  # the figure outlives an interruption
+        stop_at_step(3, signal.SIGINT)
+        assert qat(*arguments, "--out", "quantized").exit_code == 130
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    shown = qat("train", "--resume", "--out", "quantized").stdout
+    summary = json.loads((tmp_path / "quantized" / "summary.json").read_text())
+    assert summary["float_test"] == as_float["test"]
+    difference = summary["top1"] - as_float["top1"]
+    assert f"float       top-1 {as_float['top1']:.2f} % before quantization" in shown
+    assert f"has {difference:+.2f}\n" in shown
+    again = [*base, QUANTIZED, "--weights", "quantized/checkpoints/best.pt"]
+    assert qat_json(*again, "--out", "again")["float_test"] == as_float["test"]  # as recorded
+    other = qat_json(*again, "data.image_size=4", "--out", "other")  # recorded for other images
+    assert other["float_test"] is None
+
+
+def test_a_logger_that_is_not_installed_is_refused_before_anything_is_trained(
+    qat, tiny_recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    result = qat("train", "--recipe", tiny_recipe, "--logger", "tensorboard")
+    assert result.exit_code == 2
+    assert "pip install 'qat-cli[tensorboard]'" in result.stderr
+    assert not list((tmp_path / "runs").glob("*/*"))
 
 
 def test_a_diverging_run_fails_and_names_where(qat, tiny_recipe, tmp_path):
