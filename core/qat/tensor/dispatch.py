@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import nn
+
 HANDLERS: dict[Any, Callable[..., Any]] = {}
 
 
@@ -79,8 +82,18 @@ def forget_grid(x: Quantized) -> None:
     x.scale = x.zero_point = x.bit_width = x.signed = x.format = None
 
 
+def _functions_in_place() -> dict[Any, bool]:
+    # torch names them with one trailing underscore
+    found: list[Callable[..., Any]] = [torch.Tensor.__setitem__]
+    for place in (torch, torch.Tensor, nn.functional, nn.init):
+        names = [name for name in dir(place) if name.endswith("_") and not name.endswith("__")]
+        found += [getattr(place, name) for name in names]
+    return {each: True for each in found if callable(each)}
+
+
+#: A table, because the compiler looks functions up, but does not follow what reads their names.
+IN_PLACE = _functions_in_place()
+
+
 def _writes(func: Callable[..., Any], kwargs: dict[str, Any]) -> bool:
-    # torch names functions in place with one trailing underscore
-    name = getattr(func, "__name__", "")
-    in_place = name.endswith("_") and not name.endswith("__")
-    return in_place or name == "__setitem__" or bool(kwargs.get("inplace"))
+    return IN_PLACE.get(func, False) or bool(kwargs.get("inplace"))

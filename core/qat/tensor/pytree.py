@@ -1,5 +1,5 @@
 """``QuantTensor`` as a node of torch's trees, so that compiled and exported functions take and
-return it."""
+return it, and programs on disk hold it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
+from torch.serialization import add_safe_globals
 from torch.utils._pytree import GetAttrKey, register_pytree_node
 
 from qat.formats import FloatFormat, SpecialValues
@@ -55,6 +56,10 @@ def from_dumpable(dumped: list[Any]) -> Context:
         FloatFormat(exponent_bits, mantissa_bits, bias, special_values, has_sign),
     )
 
+
+# An exported program is saved with its example inputs, which torch reads without running code: of
+# these classes it may make objects. They hold tensors, numbers and flags.
+add_safe_globals([QuantTensor, FloatFormat, SpecialValues])
 
 register_pytree_node(
     QuantTensor,

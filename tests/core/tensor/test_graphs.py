@@ -162,3 +162,11 @@ def test_a_tree_may_hold_other_things_than_tensors():
     names = tree_unflatten(["v", "s", "z", "b"], spec)
 
     assert (names.value, names.scale, names.signed) == ("v", "s", True)
+
+
+def test_a_quantized_tensor_on_disk_is_read_without_running_code():
+    x, file = example("tensor"), io.BytesIO()
+    torch.save({"x": x}, file)
+    file.seek(0)
+
+    assert_same(torch.load(file, weights_only=True)["x"], x)
