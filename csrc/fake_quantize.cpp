@@ -32,6 +32,42 @@ using torch::autograd::Function;
 using torch::autograd::SavedVariable;
 using torch::autograd::variable_list;
 
+// What a quantizer computes in, the wider type of tensor and scale, and what it gives: the type of
+// x * scale. core/qat/ops/dtypes.py.
+struct Types {
+  at::ScalarType number, result;
+};
+
+Types types_of(const Tensor& x, at::ScalarType scale, int64_t scale_dims) {
+  const auto own = x.scalar_type(), number = at::promote_types(own, scale);
+  const bool count_alike = (x.dim() == 0) == (scale_dims == 0) || !at::isFloatingType(own);
+  return {number, count_alike ? number : (x.dim() == 0 ? scale : own)};
+}
+
+Types types_of(const Tensor& x, const Tensor& scale) {
+  return types_of(x, scale.scalar_type(), scale.dim());
+}
+
+// x as the kernels take it: in the type of the result, or in what is computed in.
+Tensor operand(const Tensor& x, const Types& types) {
+  return x.scalar_type() == types.result ? x : as_dtype(x, types.number);
+}
+
+// The bound of an activation function in front of x, which is a number of the type of x.
+Bound bound_for(const Tensor& x, Bound bound) {
+  if (bound && at::isFloatingType(x.scalar_type())) {
+    AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "qat_bound", [&] {
+      bound = static_cast<double>(static_cast<scalar_t>(*bound));
+    });
+  }
+  return bound;
+}
+
+// A scale that was found in a type of its own, in what is computed in.
+Tensor scale_for(const Tensor& x, const Tensor& scale) {
+  return as_dtype(scale, at::promote_types(x.scalar_type(), scale.scalar_type()));
+}
+
 // The op `name`, called through the dispatcher, which knows the device.
 template <typename Signature>
 auto op(const char* name) {
@@ -131,7 +167,7 @@ std::vector<SavedVariable> saved_again(AutogradContext* ctx, std::initializer_li
 Recipe int_recipe(AutogradContext* ctx, std::initializer_list<size_t> places) {
   return {saved_again(ctx, places), [options = IntOptions::saved(ctx)](const variable_list& saved) {
             const Tensor& x = saved[0];
-            return int_forward(x, as_dtype(saved[1], x.scalar_type()), saved[2], saved[3], options);
+            return int_forward(x, scale_for(x, saved[1]), saved[2], saved[3], options);
           }};
 }
 
@@ -222,7 +258,7 @@ struct ThresholdIntFakeQuantize : Function<ThresholdIntFakeQuantize> {
     ctx->saved_data["smallest"] = smallest;
     ctx->set_materialize_grads(false);
     options.save(ctx);
-    return {int_forward(x, as_dtype(scale, x.scalar_type()), zero_point, bit_width, options), scale};
+    return {int_forward(x, scale_for(x, scale), zero_point, bit_width, options), scale};
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -233,8 +269,7 @@ struct ThresholdIntFakeQuantize : Function<ThresholdIntFakeQuantize> {
     if (grads[0].defined()) {
       const bool to_ends = ctx->needs_input_grad(3) || ctx->needs_input_grad(4);
       const IntGradients to = int_backward(
-          grads[0], x, as_dtype(scale, x.scalar_type()), saved[3], saved[4], IntOptions::saved(ctx),
-          to_ends);
+          grads[0], x, scale_for(x, scale), saved[3], saved[4], IntOptions::saved(ctx), to_ends);
       to_inputs[0] = to.x;
       to_inputs[4] = to.zero_point;
       to_inputs[5] = to.bit_width;
@@ -382,10 +417,6 @@ std::optional<Recipe> recipe_of_node(torch::autograd::Node* node) {
   return recipe;
 }
 
-at::ScalarType common_dtype(const Tensor& a, const Tensor& b) {
-  return a.scalar_type() == b.scalar_type() ? a.scalar_type() : at::result_type(a, b);
-}
-
 }  // namespace
 
 std::optional<Recipe> recipe_of(const Tensor& y) {
@@ -400,21 +431,23 @@ std::optional<Recipe> recipe_of(const Tensor& y) {
 Tensor int_fake_quantize(
     const Tensor& x, const Tensor& scale, const Tensor& zero_point, const Tensor& bit_width,
     bool is_signed, bool narrow_range, bool clipped, Bound lo, Bound hi) {
-  const auto dtype = common_dtype(x, scale);
-  return IntFakeQuantize::apply(
-      as_dtype(x, dtype), as_dtype(scale, dtype), as_dtype(zero_point, dtype), bit_width,
-      IntOptions{is_signed, narrow_range, clipped, lo, hi});
+  const Types types = types_of(x, scale);
+  const Tensor y = IntFakeQuantize::apply(
+      operand(x, types), as_dtype(scale, types.number), as_dtype(zero_point, types.number),
+      bit_width,
+      IntOptions{is_signed, narrow_range, clipped, bound_for(x, lo), bound_for(x, hi)});
+  return as_dtype(y, types.result);
 }
 
 std::tuple<Tensor, Tensor> threshold_int_fake_quantize(
     const Tensor& x, const Tensor& stored, double smallest, const Tensor& int_range,
     const Tensor& zero_point, const Tensor& bit_width, bool is_signed, bool narrow_range,
     bool clipped, Bound lo, Bound hi) {
-  const auto dtype = common_dtype(x, stored);
+  const Types types = types_of(x, at::result_type(stored, int_range), stored.dim());
   const variable_list results = ThresholdIntFakeQuantize::apply(
-      as_dtype(x, dtype), stored, smallest, int_range, as_dtype(zero_point, dtype), bit_width,
-      IntOptions{is_signed, narrow_range, clipped, lo, hi});
-  return {results[0], results[1]};
+      operand(x, types), stored, smallest, int_range, as_dtype(zero_point, types.number), bit_width,
+      IntOptions{is_signed, narrow_range, clipped, bound_for(x, lo), bound_for(x, hi)});
+  return {as_dtype(results[0], types.result), results[1]};
 }
 
 std::tuple<Tensor, Tensor> maximum_int_fake_quantize(
@@ -439,14 +472,20 @@ std::tuple<Tensor, Tensor> maximum_int_fake_quantize(
 
 Tensor binary_fake_quantize(
     const Tensor& x, const Tensor& scale, bool clipped, Bound lo, Bound hi) {
-  const auto dtype = common_dtype(x, scale);
-  return BinaryFakeQuantize::apply(as_dtype(x, dtype), as_dtype(scale, dtype), clipped, lo, hi);
+  const Types types = types_of(x, scale);
+  const Tensor y = BinaryFakeQuantize::apply(
+      operand(x, types), as_dtype(scale, types.number), clipped, bound_for(x, lo),
+      bound_for(x, hi));
+  return as_dtype(y, types.result);
 }
 
 Tensor ternary_fake_quantize(
     const Tensor& x, const Tensor& scale, double threshold, Bound lo, Bound hi) {
-  const auto dtype = common_dtype(x, scale);
-  return TernaryFakeQuantize::apply(as_dtype(x, dtype), as_dtype(scale, dtype), threshold, lo, hi);
+  const Types types = types_of(x, scale);
+  const Tensor y = TernaryFakeQuantize::apply(
+      operand(x, types), as_dtype(scale, types.number), threshold, bound_for(x, lo),
+      bound_for(x, hi));
+  return as_dtype(y, types.result);
 }
 
 }  // namespace qat

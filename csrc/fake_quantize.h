@@ -27,15 +27,16 @@ at::Tensor binary_fake_quantize(
 at::Tensor ternary_fake_quantize(
     const at::Tensor& x, const at::Tensor& scale, double threshold, Bound lo, Bound hi);
 
-// Forward and backward, without autograd; all floating-point tensors but bit_width are of one dtype.
+// Forward and backward, without autograd. Scale and zero point are of the dtype that is computed in,
+// and so are the sums; x, what it becomes, and their gradients are of one dtype, not wider.
 // A backward gives the gradient of x and sums [k, *parameters], where *parameters is the broadcast
 // shape of the parameters: row 0 is the gradient of the scale; where all_sums, rows 1 and 2 are the
 // incoming gradients that the lower and the upper end of the grid stopped.
 using Gradients = std::tuple<at::Tensor, at::Tensor>;
 
 // `fused`: kernels of one pass, on a CPU; `_into` writes the gradient of x into `to_x`, which may be
-// `grad`. `composed`: ATen ops, on every device; also taken on a CPU
-// where parameters do not lie along one run of dimensions.
+// `grad`. `composed`: ATen ops, on every device; also taken on a CPU where parameters do not lie along
+// one run of dimensions.
 namespace fused {
 at::Tensor int_forward(
     const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,

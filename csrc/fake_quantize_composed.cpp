@@ -15,15 +15,17 @@
 #include <ATen/ops/zeros_like.h>
 
 #include "fake_quantize.h"
+#include "layout.h"
 
 namespace qat::composed {
 namespace {
 
 using at::Tensor;
 
-Tensor activated(const Tensor& x, Bound lo, Bound hi) {
+// In the dtype of `scale`.
+Tensor activated(const Tensor& x, const Tensor& scale, Bound lo, Bound hi) {
   if (!lo && !hi) {
-    return x;
+    return as_dtype(x, scale.scalar_type());
   }
   std::optional<at::Scalar> low, high;
   if (lo) {
@@ -32,7 +34,7 @@ Tensor activated(const Tensor& x, Bound lo, Bound hi) {
   if (hi) {
     high = *hi;
   }
-  return at::clamp(x, low, high);
+  return as_dtype(at::clamp(x, low, high), scale.scalar_type());
 }
 
 Tensor stopped_by_activation(Tensor grad, const Tensor& x, Bound lo, Bound hi) {
@@ -45,8 +47,10 @@ Tensor stopped_by_activation(Tensor grad, const Tensor& x, Bound lo, Bound hi) {
   return grad;
 }
 
-// y in the memory order of x, or of a copy of x where that is not dense: as the kernels give it.
-Tensor laid_out_as(const Tensor& x, const Tensor& y) {
+// y in the dtype and memory order of x, or of a copy of x where that is not dense: as the kernels
+// give it.
+Tensor laid_out_as(const Tensor& x, const Tensor& wide) {
+  const Tensor y = as_dtype(wide, x.scalar_type());
   const Tensor dense = x.is_non_overlapping_and_dense() ? x : x.contiguous();
   const bool is_same = y.sym_sizes() != x.sym_sizes() || y.sym_strides() == dense.sym_strides();
   return is_same ? y : at::empty_like(dense).copy_(y);
@@ -87,8 +91,8 @@ Tensor summed(std::vector<Tensor> rows, c10::SymIntArrayRef shape) {
 Tensor int_forward(
     const Tensor& x, const Tensor& scale, const Tensor& zero_point, const Tensor& bit_width,
     bool is_signed, bool narrow_range, Bound lo, Bound hi) {
-  const Ends ends = grid_ends(bit_width, is_signed, narrow_range, x.scalar_type());
-  const Tensor q = at::round(activated(x, lo, hi).div(scale)).add(zero_point);
+  const Ends ends = grid_ends(bit_width, is_signed, narrow_range, scale.scalar_type());
+  const Tensor q = at::round(activated(x, scale, lo, hi).div(scale)).add(zero_point);
   return laid_out_as(x, at::clamp(q, ends.low, ends.high).sub(zero_point).mul(scale));
 }
 
@@ -96,8 +100,8 @@ Gradients int_backward(
     const Tensor& grad, const Tensor& x, const Tensor& scale, const Tensor& zero_point,
     const Tensor& bit_width, bool is_signed, bool narrow_range, bool clipped, Bound lo, Bound hi,
     bool all_sums) {
-  const Ends ends = grid_ends(bit_width, is_signed, narrow_range, x.scalar_type());
-  Tensor steps = activated(x, lo, hi).div(scale);
+  const Ends ends = grid_ends(bit_width, is_signed, narrow_range, scale.scalar_type());
+  Tensor steps = activated(x, scale, lo, hi).div(scale);
   const Tensor free = at::round(steps).add(zero_point);
   const Tensor q = at::clamp(free, ends.low, ends.high);
   Tensor to_x = grad;
@@ -107,10 +111,11 @@ Gradients int_backward(
     steps = steps.masked_fill(stops, 0.0);
   }
   to_x = stopped_by_activation(to_x, x, lo, hi);
-  std::vector<Tensor> rows{q.sub(zero_point).sub(steps).mul(grad)};
+  const Tensor wide = as_dtype(grad, scale.scalar_type());
+  std::vector<Tensor> rows{q.sub(zero_point).sub(steps).mul(wide)};
   if (all_sums) {
-    rows.push_back(at::where(q.gt(free), grad, 0.0));
-    rows.push_back(at::where(q.lt(free), grad, 0.0));
+    rows.push_back(at::where(q.gt(free), wide, 0.0));
+    rows.push_back(at::where(q.lt(free), wide, 0.0));
   }
   // bit_width may have more entries than scale and zero_point: then the sums do, too.
   auto shape = at::infer_size_symint(scale.sym_sizes(), zero_point.sym_sizes());
@@ -121,13 +126,13 @@ Gradients int_backward(
 }
 
 Tensor binary_forward(const Tensor& x, const Tensor& scale, Bound lo, Bound hi) {
-  return laid_out_as(x, binary_sign(activated(x, lo, hi)).mul(scale));
+  return laid_out_as(x, binary_sign(activated(x, scale, lo, hi)).mul(scale));
 }
 
 Gradients binary_backward(
     const Tensor& grad, const Tensor& x, const Tensor& scale, bool clipped, Bound lo, Bound hi) {
-  const Tensor v = activated(x, lo, hi), by_scale = grad.mul(scale);
-  Tensor to_x = by_scale, to_scale = grad.mul(binary_sign(v));
+  const Tensor v = activated(x, scale, lo, hi), wide = as_dtype(grad, scale.scalar_type());
+  Tensor to_x = wide.mul(scale), to_scale = wide.mul(binary_sign(v));
   if (clipped) {
     const Tensor inside = at::logical_and(v.ge(scale.neg()), v.le(scale));
     to_x = at::where(inside, to_x, 0.0);
@@ -137,7 +142,7 @@ Gradients binary_backward(
 }
 
 Tensor ternary_forward(const Tensor& x, const Tensor& scale, double threshold, Bound lo, Bound hi) {
-  const Tensor v = activated(x, lo, hi);
+  const Tensor v = activated(x, scale, lo, hi);
   const Tensor zero = v.abs().le(scale.mul(threshold));
   return laid_out_as(x, ternary_sign(v).masked_fill(zero, 0.0).mul(scale));
 }
@@ -145,9 +150,10 @@ Tensor ternary_forward(const Tensor& x, const Tensor& scale, double threshold, B
 Gradients ternary_backward(
     const Tensor& grad, const Tensor& x, const Tensor& scale, double threshold, Bound lo,
     Bound hi) {
-  const Tensor v = activated(x, lo, hi), zero = v.abs().le(scale.mul(threshold));
-  const Tensor to_x = grad.mul(scale).masked_fill(zero, 0.0);
-  const Tensor to_scale = grad.mul(ternary_sign(v)).masked_fill(zero, 0.0);
+  const Tensor v = activated(x, scale, lo, hi), zero = v.abs().le(scale.mul(threshold));
+  const Tensor wide = as_dtype(grad, scale.scalar_type());
+  const Tensor to_x = wide.mul(scale).masked_fill(zero, 0.0);
+  const Tensor to_scale = wide.mul(ternary_sign(v)).masked_fill(zero, 0.0);
   return {laid_out_as(x, stopped_by_activation(to_x, x, lo, hi)), summed({to_scale}, scale.sym_sizes())};
 }
 

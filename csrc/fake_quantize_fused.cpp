@@ -41,18 +41,40 @@ void with_activation(Bound lo, Bound hi, const Body& body) {
   }
 }
 
-// grid_of<T>(): gives, for a channel, its grid; called once the dtype is known.
+template <typename T>
+constexpr bool kIsHalf = sizeof(T) == 2;
+
+bool has_kernel(const Tensor& x, at::ScalarType number) {
+  const auto dtype = x.scalar_type();
+  const bool is_half = dtype == at::kHalf || dtype == at::kBFloat16;
+  return x.numel() > 0 && (dtype == number || (is_half && number == at::kFloat));
+}
+
+// body(T(), Number()): an example of the elements of x, and of what is computed in.
+template <typename Body>
+void with_types(at::ScalarType x, at::ScalarType number, const Body& body) {
+  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x, "qat_fake_quantize", [&] {
+    if (x == number) {
+      body(scalar_t(), scalar_t());
+    } else if constexpr (kIsHalf<scalar_t>) {
+      body(scalar_t(), float());
+    }
+  });
+}
+
+// grid_of(Number()): gives, for a channel, its grid; called once the dtype is known.
 template <typename GridOf>
-Tensor forward(const Tensor& x, const Layout& layout, Bound lo, Bound hi, const GridOf& grid_of) {
+Tensor forward(
+    const Tensor& x, at::ScalarType number, const Layout& layout, Bound lo, Bound hi,
+    const GridOf& grid_of) {
   Tensor y = at::empty_like(x);
-  AT_DISPATCH_FLOATING_TYPES_AND2(
-      at::kHalf, at::kBFloat16, x.scalar_type(), "qat_fake_quantize", [&] {
-        const auto grid_at = grid_of(scalar_t());
-        with_activation<scalar_t>(lo, hi, [&](const auto& act) {
-          forward_all(
-              x.const_data_ptr<scalar_t>(), y.mutable_data_ptr<scalar_t>(), layout, act, grid_at);
-        });
-      });
+  with_types(x.scalar_type(), number, [&](auto element, auto example) {
+    using T = decltype(element);
+    const auto grid_at = grid_of(example);
+    with_activation<T>(lo, hi, [&](const auto& act) {
+      forward_all(x.const_data_ptr<T>(), y.mutable_data_ptr<T>(), layout, act, grid_at);
+    });
+  });
   return y;
 }
 
@@ -83,6 +105,7 @@ Gradients backward(
     const Tensor& to_x_,
     const Tensor& grad,
     const Tensor& x,
+    at::ScalarType number,
     const Layout& layout,
     at::IntArrayRef parameters,
     Bound lo,
@@ -93,17 +116,18 @@ Gradients backward(
   const Tensor to_x = is_usable ? to_x_ : at::empty_like(x);
   const Tensor g = is_in_order ? grad : (is_usable ? at::empty_like(x) : to_x).copy_(grad);
   std::vector<double> total(kSums * layout.channels);
-  Tensor sums = at::empty({kSums, layout.channels}, x.options());
-  AT_DISPATCH_FLOATING_TYPES_AND2(
-      at::kHalf, at::kBFloat16, x.scalar_type(), "qat_fake_quantize_backward", [&] {
-        const auto grid_at = grid_of(scalar_t());
-        with_activation<scalar_t>(lo, hi, [&](const auto& act) {
-          backward_all<kSums>(
-              g.const_data_ptr<scalar_t>(), x.const_data_ptr<scalar_t>(),
-              to_x.mutable_data_ptr<scalar_t>(), total.data(), layout, act, grid_at);
-        });
-        std::copy(total.begin(), total.end(), sums.mutable_data_ptr<scalar_t>());
-      });
+  Tensor sums = at::empty({kSums, layout.channels}, x.options().dtype(number));
+  with_types(x.scalar_type(), number, [&](auto element, auto example) {
+    using T = decltype(element);
+    using Number = decltype(example);
+    const auto grid_at = grid_of(example);
+    with_activation<T>(lo, hi, [&](const auto& act) {
+      backward_all<kSums>(
+          g.const_data_ptr<T>(), x.const_data_ptr<T>(), to_x.mutable_data_ptr<T>(), total.data(),
+          layout, act, grid_at);
+    });
+    std::copy(total.begin(), total.end(), sums.mutable_data_ptr<Number>());
+  });
   return {to_x, in_shape(sums, layout, x.dim(), parameters)};
 }
 
@@ -170,12 +194,13 @@ Tensor int_forward(
     bool is_signed, bool narrow_range, Bound lo, Bound hi) {
   const Tensor x = dense(x_);
   const auto layout = find_layout(x, int_parameters(scale, zero_point));
-  if (!layout || bit_width.numel() != 1 || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || bit_width.numel() != 1 || !has_kernel(x, number)) {
     return composed::int_forward(
         x, scale, zero_point, bit_width, is_signed, narrow_range, lo, hi);
   }
   return forward(
-      x, *layout, lo, hi,
+      x, number, *layout, lo, hi,
       int_grid<false>(x, *layout, scale, zero_point, bit_width, is_signed, narrow_range, true));
 }
 
@@ -186,17 +211,18 @@ Gradients int_backward_into(
   const Tensor x = dense(x_);
   const auto parameters = int_parameters(scale, zero_point);
   const auto layout = find_layout(x, parameters);
-  if (!layout || bit_width.numel() != 1 || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || bit_width.numel() != 1 || !has_kernel(x, number)) {
     return composed::int_backward(
         grad, x, scale, zero_point, bit_width, is_signed, narrow_range, clipped, lo, hi, all_sums);
   }
   if (all_sums) {
     return backward<3>(
-        to_x, grad, x, *layout, parameters, lo, hi,
+        to_x, grad, x, number, *layout, parameters, lo, hi,
         int_grid<true>(x, *layout, scale, zero_point, bit_width, is_signed, narrow_range, clipped));
   }
   return backward<1>(
-      to_x, grad, x, *layout, parameters, lo, hi,
+      to_x, grad, x, number, *layout, parameters, lo, hi,
       int_grid<false>(x, *layout, scale, zero_point, bit_width, is_signed, narrow_range, clipped));
 }
 
@@ -212,10 +238,11 @@ Gradients int_backward(
 Tensor binary_forward(const Tensor& x_, const Tensor& scale, Bound lo, Bound hi) {
   const Tensor x = dense(x_);
   const auto layout = find_layout(x, scale.sizes());
-  if (!layout || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || !has_kernel(x, number)) {
     return composed::binary_forward(x, scale, lo, hi);
   }
-  return forward(x, *layout, lo, hi, binary_grid(x, *layout, scale, true));
+  return forward(x, number, *layout, lo, hi, binary_grid(x, *layout, scale, true));
 }
 
 Gradients binary_backward_into(
@@ -223,11 +250,13 @@ Gradients binary_backward_into(
     Bound lo, Bound hi) {
   const Tensor x = dense(x_);
   const auto layout = find_layout(x, scale.sizes());
-  if (!layout || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || !has_kernel(x, number)) {
     return composed::binary_backward(grad, x, scale, clipped, lo, hi);
   }
   return backward<1>(
-      to_x, grad, x, *layout, scale.sizes(), lo, hi, binary_grid(x, *layout, scale, clipped));
+      to_x, grad, x, number, *layout, scale.sizes(), lo, hi,
+      binary_grid(x, *layout, scale, clipped));
 }
 
 Gradients binary_backward(
@@ -238,10 +267,11 @@ Gradients binary_backward(
 Tensor ternary_forward(const Tensor& x_, const Tensor& scale, double threshold, Bound lo, Bound hi) {
   const Tensor x = dense(x_);
   const auto layout = find_layout(x, scale.sizes());
-  if (!layout || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || !has_kernel(x, number)) {
     return composed::ternary_forward(x, scale, threshold, lo, hi);
   }
-  return forward(x, *layout, lo, hi, ternary_grid(x, *layout, scale, threshold));
+  return forward(x, number, *layout, lo, hi, ternary_grid(x, *layout, scale, threshold));
 }
 
 Gradients ternary_backward_into(
@@ -249,11 +279,13 @@ Gradients ternary_backward_into(
     Bound lo, Bound hi) {
   const Tensor x = dense(x_);
   const auto layout = find_layout(x, scale.sizes());
-  if (!layout || x.numel() == 0) {
+  const auto number = scale.scalar_type();
+  if (!layout || !has_kernel(x, number)) {
     return composed::ternary_backward(grad, x, scale, threshold, lo, hi);
   }
   return backward<1>(
-      to_x, grad, x, *layout, scale.sizes(), lo, hi, ternary_grid(x, *layout, scale, threshold));
+      to_x, grad, x, number, *layout, scale.sizes(), lo, hi,
+      ternary_grid(x, *layout, scale, threshold));
 }
 
 Gradients ternary_backward(

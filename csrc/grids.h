@@ -1,5 +1,6 @@
 // The arithmetic of each quantizer on one element; core/qat/ops/fused.py has the formulas.
 //
+// T is the type that is computed in; the tensor may be of a narrower one (rows.h).
 // Every operation is rounded to T, as it is where the quantizer is composed of tensor ops, so that
 // both give the same bits in float16 and bfloat16 as well. Comparisons are written so that the value
 // of NaN is NaN.
@@ -31,6 +32,7 @@ inline T clamp(T x, T lo, T hi) {
 // `gradient` also gives the share of one element in the sums; see fake_quantize.h.
 template <typename T, bool kAllSums = false>
 struct IntGrid {
+  using Number = T;
   static constexpr int kSums = kAllSums ? 3 : 1;
   T scale, zero_point, qmin, qmax;
   bool clipped;
@@ -58,6 +60,7 @@ struct IntGrid {
 
 template <typename T>
 struct BinaryGrid {
+  using Number = T;
   static constexpr int kSums = 1;
   T scale;
   bool clipped;
@@ -79,6 +82,7 @@ struct BinaryGrid {
 
 template <typename T>
 struct TernaryGrid {
+  using Number = T;
   static constexpr int kSums = 1;
   T scale, edge;  // edge = threshold * scale
 

@@ -62,7 +62,7 @@ std::optional<Layout> find_layout(const at::Tensor& x, at::IntArrayRef parameter
 }
 
 at::Tensor per_channel(const at::Tensor& parameter, const at::Tensor& x, const Layout& layout) {
-  at::Tensor values = as_dtype(parameter, x.scalar_type());
+  at::Tensor values = parameter;
   if (values.numel() == 1 && layout.channels == 1) {
     return values;  // one element is contiguous
   }
@@ -70,7 +70,7 @@ at::Tensor per_channel(const at::Tensor& parameter, const at::Tensor& x, const L
     return values;
   }
   if (values.numel() == 1) {
-    return at::full({layout.channels}, values.item(), x.options());
+    return at::full({layout.channels}, values.item(), values.options());
   }
   std::vector<int64_t> shape(x.dim());
   for (int64_t dim = 0; dim < x.dim(); ++dim) {

@@ -27,7 +27,7 @@ inline at::Tensor as_dtype(const at::Tensor& x, at::ScalarType dtype) {
 // none where they do not lie along one run of dimensions.
 std::optional<Layout> find_layout(const at::Tensor& x, at::IntArrayRef parameters);
 
-// A parameter that broadcasts to x, as contiguous [layout.channels] of the dtype of x.
+// A parameter that broadcasts to x, as contiguous [layout.channels] of its own dtype.
 at::Tensor per_channel(const at::Tensor& parameter, const at::Tensor& x, const Layout& layout);
 
 }  // namespace qat

@@ -1,6 +1,7 @@
 // One pass over a tensor whose elements are quantized by a Grid, forward and backward.
 //
-// A Grid<T> is made of the parameters of one channel and has
+// A Grid<T> is made of the parameters of one channel, T being its Number: the type of the tensor, or
+// float32 for one of a half type. It has
 //   T value(T v)                                       the quantized v
 //   T gradient(T g, T v, Sum& a, Sum& b, Sum& c)       the gradient of v for that of the value, g;
 //                                                      g * a, b, c: its shares in kSums sums
@@ -65,6 +66,19 @@ inline int64_t tasks_per_thread(int64_t length) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(1, std::min(length, kTask)));
 }
 
+template <typename T, typename Grid>
+T quantized(T v, const Grid& grid) {
+  return static_cast<T>(grid.value(static_cast<typename Grid::Number>(v)));
+}
+
+// The gradient of v in front of the activation function, for that of its quantized value.
+template <typename T, typename Act, typename Grid>
+T differentiated(T g, T v, const Act& act, const Grid& grid, Sum<T>& a, Sum<T>& b, Sum<T>& c) {
+  using Number = typename Grid::Number;
+  const Number number = static_cast<Number>(act(v));
+  return act.gradient(static_cast<T>(grid.gradient(static_cast<Number>(g), number, a, b, c)), v);
+}
+
 // The loops proper. Everything comes by value: the compiler vectorises only what it knows that no
 // store can change.
 
@@ -72,7 +86,7 @@ template <typename T, typename Act, typename Grid>
 void quantize(const T* x, T* y, int64_t count, Act act, Grid grid) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) {
-    y[i] = grid.value(act(x[i]));
+    y[i] = quantized<T>(act(x[i]), grid);
   }
 }
 
@@ -84,7 +98,7 @@ void differentiate(
   for (int64_t i = 0; i < count; ++i) {
     Sum<T> a = 0, b = 0, c = 0;
     const T v = x[i], incoming = g[i];  // to_x may be g
-    to_x[i] = act.gradient(grid.gradient(incoming, act(v), a, b, c), v);
+    to_x[i] = differentiated<T>(incoming, v, act, grid, a, b, c);
     s0 = std::fma(static_cast<Sum<T>>(incoming), a, s0);
     s1 += b, s2 += c;
   }
@@ -99,7 +113,7 @@ template <typename T, typename Act, typename GridAt>
 void quantize_channels(const T* x, T* y, int64_t channels, Act act, GridAt grid_at) {
 #pragma omp simd
   for (int64_t c = 0; c < channels; ++c) {
-    y[c] = grid_at(c).value(act(x[c]));
+    y[c] = quantized<T>(act(x[c]), grid_at(c));
   }
 }
 
@@ -110,7 +124,7 @@ void differentiate_channels(
   for (int64_t i = 0; i < channels; ++i) {
     Sum<T> a = 0, b = 0, c = 0;
     const T v = x[i], incoming = g[i];  // to_x may be g
-    to_x[i] = act.gradient(grid_at(i).gradient(incoming, act(v), a, b, c), v);
+    to_x[i] = differentiated<T>(incoming, v, act, grid_at(i), a, b, c);
     sums[i] += static_cast<Sum<T>>(incoming) * a;
     if constexpr (kSums == 3) {
       sums[channels + i] += b;

@@ -10,6 +10,8 @@ from qat.ops.bounds import keep_from_zero as keep_from_zero
 from qat.ops.bounds import nonzero_scale as nonzero_scale
 from qat.ops.bounds import scale_from_threshold as scale_from_threshold
 from qat.ops.bounds import signed_scale_from_threshold as signed_scale_from_threshold
+from qat.ops.dtypes import arithmetic_dtype as arithmetic_dtype
+from qat.ops.dtypes import result_dtype as result_dtype
 from qat.ops.estimators import estimated_binary_quantize as estimated_binary_quantize
 from qat.ops.estimators import pact_fake_quantize as pact_fake_quantize
 from qat.ops.estimators import scaled_gradient as scaled_gradient

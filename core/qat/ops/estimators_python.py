@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from qat.enums import SignGradient, lookup
+from qat.ops.dtypes import arithmetic_dtype, result_dtype
 from qat.ops.values import binary_sign
 
 
@@ -101,18 +102,22 @@ class PactFn(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, bound: Tensor, scale: Tensor, qmax: Tensor) -> Tensor:
         ctx.save_for_backward(x, bound)
-        q = torch.div(x, scale).round_()
-        return torch.clamp(q, torch.zeros_like(qmax), qmax).mul_(scale)
+        wide = arithmetic_dtype(x, scale)
+        q = torch.div(x.to(wide), scale).round_()
+        y = torch.clamp(q, torch.zeros_like(qmax), qmax).mul_(scale)
+        return y.to(result_dtype(x, scale))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, bound = ctx.saved_tensors
+        wide = x.to(arithmetic_dtype(x, bound))
         to_x = to_bound = None
         if ctx.needs_input_grad[0]:
-            inside = torch.logical_and(x > 0, x < bound)  # not of NaN
+            inside = torch.logical_and(wide > 0, wide < bound)  # not of NaN
             to_x = torch.where(inside, grad, 0.0).to(x.dtype)
         if ctx.needs_input_grad[1]:
-            to_bound = torch.where(x >= bound, grad, 0.0).sum_to_size(bound.shape).to(bound.dtype)
+            above = torch.where(wide >= bound, grad.to(wide.dtype), 0.0)
+            to_bound = above.sum_to_size(bound.shape).to(bound.dtype)
         return to_x, to_bound, None, None
 
 

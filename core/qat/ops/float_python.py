@@ -12,11 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-
-def _result_dtype(x: Tensor, scale: Tensor) -> torch.dtype:
-    # A scale of one dimension or more counts, as in the arithmetic of torch.
-    counts = scale.dim() > 0 or x.dim() == 0
-    return torch.promote_types(x.dtype, scale.dtype) if counts else x.dtype
+from qat.ops.dtypes import arithmetic_dtype, result_dtype
 
 
 def next_power_of_two(max_value: float) -> float:
@@ -40,7 +36,7 @@ def _on_free_grid(
     x: Tensor, scale: Tensor, mantissa_bits: int, min_exponent: int, max_value: float
 ) -> tuple[Tensor, Tensor]:
     """``x / scale``, and its rounding to a grid that goes on beyond the largest number."""
-    is_wide = _result_dtype(x, scale) == torch.float64
+    is_wide = arithmetic_dtype(x, scale) == torch.float64
     wide = torch.float64 if is_wide else torch.float32  # of half types too
     v = x.to(wide) / scale.to(wide)
     limit = next_power_of_two(max_value)
@@ -69,7 +65,7 @@ class FloatFakeQuantizeFn(Function):
         q = torch.clamp(free, min_value, max_value)
         if overflow is not None:
             q = overflown(q, free, min_value, max_value, overflow)
-        return q.mul_(scale).to(_result_dtype(x, scale))
+        return q.mul_(scale).to(result_dtype(x, scale))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

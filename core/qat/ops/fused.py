@@ -9,7 +9,8 @@ zero where ``x <= lo`` or ``x >= hi``.
 Common to all: ``x`` is float16, bfloat16, float32 or float64 of any shape and memory format, empty
 ones included; ``scale`` is positive and broadcastable to ``x``: one for the tensor, per channel,
 per group. The result has the shape and memory format of ``x`` and its dtype, or the wider dtype of
-a ``scale`` of one dimension or more. NaN stays NaN, and gets no gradient where clipped.
+a ``scale`` of one dimension or more; the integers are those of the wider of the two types, see
+:mod:`qat.ops.dtypes`. NaN stays NaN, and gets no gradient where clipped.
 
 The native ops run on a CPU; on other devices ``torch.ops.qat`` composes them from torch's own ops.
 """

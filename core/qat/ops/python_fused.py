@@ -1,7 +1,8 @@
 """Python backend of the fused quantizers: the same maths in few ops, with one tensor saved.
 
 The public functions with their documentation are in :mod:`qat.ops.fused`. Temporaries are changed
-in place: each is made here and seen by nobody else.
+in place: each is made here and seen by nobody else. Scale and zero point come in the type that is
+computed in (:mod:`qat.ops.dtypes`), ``x`` as it is; ``dtype`` is that of the result.
 """
 
 import math
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from qat.ops.dtypes import arithmetic_dtype, result_dtype
 from qat.ops.grid import max_int, min_int
 from qat.ops.python_ste import positive_ste, scale_from_threshold
 from qat.ops.values import binary_sign, ternary_sign
@@ -33,10 +35,15 @@ def _stopped_by_activation(grad: Tensor, x: Tensor, lo: Bound, hi: Bound) -> Ten
 
 
 def _steps(x: Tensor, scale: Tensor, lo: Bound, hi: Bound) -> Tensor:
-    """``activated(x) / scale``, a new tensor."""
+    """``activated(x) / scale``, a new tensor in the type of ``scale``."""
     if lo is None and hi is None:
-        return x / scale
-    return torch.clamp(x, lo, hi).div_(scale)
+        return x.to(scale.dtype) / scale
+    return torch.clamp(x, lo, hi).to(scale.dtype).div_(scale)
+
+
+def _values(x: Tensor, scale: Tensor, lo: Bound, hi: Bound) -> Tensor:
+    """``activated(x)`` in the type of ``scale``."""
+    return activated(x, lo, hi).to(scale.dtype)
 
 
 class IntFakeQuantizeFn(Function):
@@ -52,6 +59,7 @@ class IntFakeQuantizeFn(Function):
         clipped: bool,
         lo: Bound,
         hi: Bound,
+        dtype: torch.dtype,
     ) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point, bit_width)
         ctx.signed, ctx.narrow_range, ctx.clipped = signed, narrow_range, clipped
@@ -59,7 +67,7 @@ class IntFakeQuantizeFn(Function):
         q = _steps(x, scale, lo, hi).round_().add_(zero_point)
         qmin = min_int(signed, narrow_range, bit_width).to(q.dtype)
         qmax = max_int(signed, narrow_range, bit_width).to(q.dtype)
-        return torch.clamp(q, qmin, qmax).sub_(zero_point).mul_(scale)
+        return torch.clamp(q, qmin, qmax).sub_(zero_point).mul_(scale).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -74,9 +82,9 @@ class IntFakeQuantizeFn(Function):
         to_x = to_scale = to_zero_point = to_bit_width = None
         if needs_x:
             passed = grad.masked_fill(stops, 0.0) if ctx.clipped else grad
-            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi)
+            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi).to(x.dtype)
         if ctx.clipped and (needs_zero_point or needs_bit_width):
-            by_step = grad * scale
+            by_step = grad.to(scale.dtype) * scale
             to_low = torch.where(q > free, by_step, 0.0)
             to_high = torch.where(q < free, by_step, 0.0)
             if needs_zero_point:
@@ -90,21 +98,29 @@ class IntFakeQuantizeFn(Function):
                 steps.masked_fill_(stops, 0.0)
             per_step = q.sub_(zero_point).sub_(steps)
             to_scale = per_step.mul_(grad).sum_to_size(scale.shape)
-        return to_x, to_scale, to_zero_point, to_bit_width, None, None, None, None, None
+        return to_x, to_scale, to_zero_point, to_bit_width, None, None, None, None, None, None
 
 
 class BinaryFakeQuantizeFn(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, clipped: bool, lo: Bound, hi: Bound) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        clipped: bool,
+        lo: Bound,
+        hi: Bound,
+        dtype: torch.dtype,
+    ) -> Tensor:
         ctx.save_for_backward(x, scale)
         ctx.clipped, ctx.lo, ctx.hi = clipped, lo, hi
-        return binary_sign(activated(x, lo, hi)).mul_(scale)
+        return binary_sign(_values(x, scale, lo, hi)).mul_(scale).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale = ctx.saved_tensors
-        v = activated(x, ctx.lo, ctx.hi)
-        by_scale = grad * scale
+        v = _values(x, scale, ctx.lo, ctx.hi)
+        by_scale = grad.to(scale.dtype) * scale
         to_x = to_scale = None
         if ctx.clipped:
             inside = torch.logical_and(v >= -scale, v <= scale)
@@ -112,45 +128,44 @@ class BinaryFakeQuantizeFn(Function):
             passed = by_scale
             if ctx.clipped:
                 passed = torch.where(inside, passed, 0.0)
-            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi)
+            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi).to(x.dtype)
         if ctx.needs_input_grad[1]:
             per_scale = grad * binary_sign(v)
             if ctx.clipped:  # the bounds of the clamp are -scale and scale
                 per_scale = per_scale * torch.where(inside, 1.0, 1.0 + scale)
             to_scale = per_scale.sum_to_size(scale.shape)
-        return to_x, to_scale, None, None, None
+        return to_x, to_scale, None, None, None, None
 
 
 class TernaryFakeQuantizeFn(Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, scale: Tensor, threshold: float, lo: Bound, hi: Bound
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        threshold: float,
+        lo: Bound,
+        hi: Bound,
+        dtype: torch.dtype,
     ) -> Tensor:
         ctx.save_for_backward(x, scale)
         ctx.threshold, ctx.lo, ctx.hi = threshold, lo, hi
-        v = activated(x, lo, hi)
+        v = _values(x, scale, lo, hi)
         zero = v.abs() <= threshold * scale
-        return ternary_sign(v).masked_fill_(zero, 0.0).mul_(scale)
+        return ternary_sign(v).masked_fill_(zero, 0.0).mul_(scale).to(dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale = ctx.saved_tensors
-        v = activated(x, ctx.lo, ctx.hi)
+        v = _values(x, scale, ctx.lo, ctx.hi)
         zero = v.abs() <= ctx.threshold * scale
         to_x = to_scale = None
         if ctx.needs_input_grad[0]:
-            passed = (grad * scale).masked_fill_(zero, 0.0)
-            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi)
+            passed = (grad.to(scale.dtype) * scale).masked_fill_(zero, 0.0)
+            to_x = _stopped_by_activation(passed, x, ctx.lo, ctx.hi).to(x.dtype)
         if ctx.needs_input_grad[1]:
             to_scale = (grad * ternary_sign(v)).masked_fill_(zero, 0.0).sum_to_size(scale.shape)
-        return to_x, to_scale, None, None, None
-
-
-def _result_dtype(x: Tensor, scale: Tensor) -> torch.dtype:
-    # torch.result_type of two tensors, which the compiler does not follow.
-    if not x.is_floating_point() or (x.dim() == 0) == (scale.dim() == 0):
-        return torch.promote_types(x.dtype, scale.dtype)
-    return scale.dtype if x.dim() == 0 else x.dtype
+        return to_x, to_scale, None, None, None, None
 
 
 def int_fake_quantize(
@@ -164,17 +179,18 @@ def int_fake_quantize(
     lo: Bound = None,
     hi: Bound = None,
 ) -> Tensor:
-    dtype = _result_dtype(x, scale)
+    wide = arithmetic_dtype(x, scale)
     return IntFakeQuantizeFn.apply(
-        x.to(dtype),
-        scale.to(dtype),
-        zero_point.to(dtype),
+        x,
+        scale.to(wide),
+        zero_point.to(wide),
         bit_width,
         signed,
         narrow_range,
         clipped,
         lo,
         hi,
+        result_dtype(x, scale),
     )
 
 
@@ -218,12 +234,12 @@ def maximum_int_fake_quantize(
 def binary_fake_quantize(
     x: Tensor, scale: Tensor, clipped: bool, lo: Bound = None, hi: Bound = None
 ) -> Tensor:
-    dtype = _result_dtype(x, scale)
-    return BinaryFakeQuantizeFn.apply(x.to(dtype), scale.to(dtype), clipped, lo, hi)
+    wide, dtype = arithmetic_dtype(x, scale), result_dtype(x, scale)
+    return BinaryFakeQuantizeFn.apply(x, scale.to(wide), clipped, lo, hi, dtype)
 
 
 def ternary_fake_quantize(
     x: Tensor, scale: Tensor, threshold: float, lo: Bound = None, hi: Bound = None
 ) -> Tensor:
-    dtype = _result_dtype(x, scale)
-    return TernaryFakeQuantizeFn.apply(x.to(dtype), scale.to(dtype), threshold, lo, hi)
+    wide, dtype = arithmetic_dtype(x, scale), result_dtype(x, scale)
+    return TernaryFakeQuantizeFn.apply(x, scale.to(wide), threshold, lo, hi, dtype)

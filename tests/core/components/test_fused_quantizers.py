@@ -105,6 +105,53 @@ def test_integers_are_those_of_the_parts(signed, narrow, clamp, scale, dtype, bu
             assert_same(of(fused, bounds), of(composed, bounds), item, values)
 
 
+HALF = pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+
+
+@HALF
+@every_scale
+@pytest.mark.parametrize("clamp", [TensorClamp, TensorClampSte])
+def test_integers_of_a_half_type_and_a_float32_scale_are_those_of_the_parts(
+    clamp, scale, half, built
+):
+    fused = built(IntQuant(False, True, RoundSte(), clamp()))
+    composed = built(IntQuant(False, True, OwnRound(), OWN[clamp]()))
+    values, bits = scale_for(scale, torch.float32) / 20, torch.tensor(8.0)
+    x = sample(half).reshape(6, 5, 16) if scale == "group" else sample(half)
+    for bounds in ACTIVATIONS:
+        made = [quant(values, torch.tensor(3.0), bits, x, *bounds) for quant in (fused, composed)]
+        assert made[0].dtype == made[1].dtype == torch.result_type(x, values)
+        torch.testing.assert_close(*made, rtol=0, atol=0, equal_nan=True)
+
+
+@HALF
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda steps: BinaryQuant(ConstScaling(0.1), steps),
+        lambda steps: ClampedBinaryQuant(ConstScaling(0.1), quant_delay_steps=steps),
+        lambda steps: TernaryQuant(ConstScaling(0.1), 0.7, steps),
+    ],
+    ids=["binary", "clamped", "ternary"],
+)
+def test_a_half_type_is_compared_with_the_float32_scale(make, half, backend):
+    # 0.1 lies between two numbers of either half type, and so does 0.07
+    near = torch.tensor([0.1, 0.07]).to(half)
+    x = torch.stack([near, torch.nextafter(near, near + 1), torch.nextafter(near, near - 1)])
+    fused, composed = make(0), make(1)
+    assert (describe(fused), describe(composed)) == ("fused", "composed")
+    composed(x)  # waits
+    found = []
+    for quant in (fused, composed):
+        leaf = x.clone().requires_grad_()
+        y = quant(leaf)[0]
+        (gradient,) = torch.autograd.grad(y.sum(), leaf)
+        found.append((y.detach(), gradient))
+    assert found[0][0].dtype == half
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
 def binary_of_parts(x, scale, clamp):
     if clamp is not None:
         x = tensor_clamp(x, -scale, scale) if clamp is TensorClamp else x

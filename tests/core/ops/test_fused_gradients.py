@@ -44,6 +44,7 @@ def steps_and_mask(x: Tensor, scale: Tensor, lo, hi) -> tuple[Tensor, Tensor, Te
     passes = (x > (-math.inf if lo is None else lo)) & (x < (math.inf if hi is None else hi))
     passes = passes | x.isnan()
     v = x if lo is None and hi is None else x.clamp(lo, hi)
+    v = v.to(torch.promote_types(x.dtype, scale.dtype))
     return v, v / scale, passes
 
 
@@ -138,6 +139,18 @@ def assert_formulas(kind, x, g, scale, zero_point, lo, hi) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_gradients_are_those_of_the_formulas(kind, bounds, granularity, dtype, backend):
     assert_formulas(kind, *operands(granularity, dtype), *BOUNDS[bounds])
+
+
+@every_kind
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_gradients_of_a_half_type_and_a_wider_scale_are_those_of_the_formulas(
+    kind, granularity, dtype, backend
+):
+    x, _, scale, zero_point = operands(granularity, dtype)
+    g = incoming(x.shape, torch.result_type(x, scale.float()))
+    for bounds in BOUNDS.values():
+        assert_formulas(kind, x, g, scale.float(), zero_point.float(), *bounds)
 
 
 MEMORY = {

@@ -13,7 +13,14 @@ from qat.components.remember import remembered
 from qat.components.scaling.base import check_positive
 from qat.components.scaling.fixed import ConstScaling
 from qat.components.stateless import scalar
-from qat.ops import activated, binary_fake_quantize, binary_sign_ste, floor_scale
+from qat.ops import (
+    activated,
+    arithmetic_dtype,
+    binary_fake_quantize,
+    binary_sign_ste,
+    floor_scale,
+    result_dtype,
+)
 
 
 class BinaryQuant(jit.ScriptModule):
@@ -69,7 +76,8 @@ class BinaryQuant(jit.ScriptModule):
             y = binary_fake_quantize(x, scale, self.clipped, lo, hi)
         else:
             x = activated(x, lo, hi)
-            y = self.delay_wrapper(x, self._composed(x, scale))
+            wide = x.to(arithmetic_dtype(x, scale))
+            y = self.delay_wrapper(x, self._composed(wide, scale).to(result_dtype(x, scale)))
         return y, scale, zero_point, bit_width
 
     def _composed(self, x: Tensor, scale: Tensor) -> Tensor:

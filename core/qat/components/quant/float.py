@@ -18,6 +18,7 @@ from qat.ops import (
     float_fake_quantize,
     float_step,
     floor_scale,
+    result_dtype,
     scalar_clamp_ste,
 )
 
@@ -124,4 +125,4 @@ class FloatQuant(jit.ScriptModule):
             q = torch.where(free > self.highest, overflow, q)
             if self.lowest < 0.0:
                 q = torch.where(free < self.lowest, -overflow, q)
-        return (q * wide_scale).to((x * scale).dtype)
+        return (q * wide_scale).to(result_dtype(x, scale))

@@ -10,7 +10,14 @@ from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
 from qat.components.rounding import RoundSte
 from qat.components.stats import widened
-from qat.ops import activated, int_fake_quantize, max_int, min_int
+from qat.ops import (
+    activated,
+    arithmetic_dtype,
+    int_fake_quantize,
+    max_int,
+    min_int,
+    result_dtype,
+)
 
 
 class IntArithmetic(nn.Module):
@@ -117,11 +124,10 @@ class IntQuant(IntArithmetic):
     def _composed(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
         # Widened once: the gradients of quotient and product to a scale in half precision overflow,
         # and what is left of their sum is lost.
-        dtype = x.dtype if scale.dim() == 0 else torch.promote_types(x.dtype, scale.dtype)
         wide_scale = widened(scale)
-        steps = _rounded_to(dtype, widened(x) / wide_scale)
+        steps = _rounded_to(arithmetic_dtype(x, scale), widened(x) / wide_scale)
         q = self.from_steps(steps, zero_point, bit_width)
-        return ((q - zero_point) * wide_scale).to(dtype)
+        return ((q - zero_point) * wide_scale).to(result_dtype(x, scale))
 
 
 def _rounded_to(dtype: torch.dtype, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from qat import jit
-from qat.ops import activated, int_fake_quantize
+from qat.ops import activated, arithmetic_dtype, int_fake_quantize, result_dtype
 
 from .int import IntQuant
 
@@ -40,7 +40,8 @@ class RealZeroPointIntQuant(IntQuant):
         if self.fused:
             whole = torch.round(zero_point.detach())
             shift = (zero_point - whole) * scale
+            moved = x.to(arithmetic_dtype(x, scale)) + shift
             signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
-            y = int_fake_quantize(x + shift, scale, whole, bit_width, signed, narrow_range, clipped)
-            return y - shift
+            y = int_fake_quantize(moved, scale, whole, bit_width, signed, narrow_range, clipped)
+            return (y - shift).to(result_dtype(x, scale))
         return self.delay_wrapper(x, self._composed(scale, zero_point, bit_width, x))

@@ -9,7 +9,14 @@ from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
 from qat.components.stateless import scalar
-from qat.ops import activated, floor_scale, ternary_fake_quantize, ternary_sign_ste
+from qat.ops import (
+    activated,
+    arithmetic_dtype,
+    floor_scale,
+    result_dtype,
+    ternary_fake_quantize,
+    ternary_sign_ste,
+)
 
 
 class TernaryQuant(jit.ScriptModule):
@@ -56,7 +63,11 @@ class TernaryQuant(jit.ScriptModule):
             y = ternary_fake_quantize(x, scale, self.threshold, lo, hi)
         else:
             x = activated(x, lo, hi)
-            zero = x.abs() <= self.threshold * scale
-            y = ternary_sign_ste(x).masked_fill(zero, 0.0) * scale
-            y = self.delay_wrapper(x, y)
+            y = self.delay_wrapper(x, self._composed(x, scale))
         return y, scale, self.zero_point(), self.bit_width()
+
+    def _composed(self, x: Tensor, scale: Tensor) -> Tensor:
+        wide = x.to(arithmetic_dtype(x, scale))
+        zero = wide.abs() <= self.threshold * scale
+        y = ternary_sign_ste(wide).masked_fill(zero, 0.0) * scale
+        return y.to(result_dtype(x, scale))

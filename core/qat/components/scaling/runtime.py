@@ -128,7 +128,7 @@ class RuntimeStatsScaling(_RunningStats):
     def stored(self, x: Tensor) -> Tensor:
         threshold = self.buffer
         if self.training and self.collecting and x.numel() > 0:
-            threshold = self.observe(x)
+            threshold = self.observe(x).to(self.buffer.dtype)
             with torch.no_grad():
                 self._take_in(threshold)
         return self.restrict_preprocess(threshold)
