@@ -11,7 +11,13 @@ from qat.quantizers.vocabulary import knows, nearest_attribute
 from qat.tensor import QuantTensor
 
 from .channels import check_channels
-from .refusals import check_bit_width, check_group_size, check_role, located
+from .refusals import (
+    check_bit_width,
+    check_group_size,
+    check_learned_bit_width,
+    check_role,
+    located,
+)
 
 P = TypeVar("P", bound=QuantProxy)
 Quantizer = type[ExtendedInjector] | QuantProxy | None
@@ -89,6 +95,9 @@ def make_proxy(
         proxy: P = made_by(layer, injector, **proxy_arguments)
     if "bit_width" in overrides:
         check_bit_width(kind, argument, quant, proxy, overrides["bit_width"])
+    if "bit_width_impl_type" in overrides:
+        learned = overrides["bit_width_impl_type"]
+        check_learned_bit_width(kind, argument, quant, proxy, learned)
     if overrides.get("group_size") is not None:
         check_group_size(kind, argument, injector, overrides["group_size"])
     for name in overrides:

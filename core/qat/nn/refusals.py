@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from qat.enums import ScalingPerOutputType
+from qat.enums import BitWidthImplType, ScalingPerOutputType
 from qat.inject import DependencyError, ExtendedInjector
 from qat.proxy import (
     ActQuantProxyFromInjector,
@@ -101,6 +101,29 @@ def check_bit_width(
             f"{kind}: {argument}: bit_width is {bits}, but {quant.__name__} always has "
             f"{int(own())}; leave it out, or choose an integer quantizer such as "
             f"{_example(proxy)}."
+        )
+
+
+def check_learned_bit_width(
+    kind: str, argument: str, quant: type[ExtendedInjector], proxy: QuantProxy, impl_type: Any
+) -> None:
+    """Refuse a learned bit width where the arithmetic takes none.
+
+    Args:
+        kind, argument, quant, proxy: as for :func:`check_bit_width`.
+        impl_type: the kind of bit width asked for.
+    Raises:
+        ValueError: it is learned, and nothing would learn it.
+    """
+    is_constant = str(impl_type).lower() in (
+        BitWidthImplType.CONST,
+        BitWidthImplType.STATEFUL_CONST,
+    )
+    if not is_constant and not proxy.has_effect("bit_width_impl_type"):
+        raise ValueError(
+            f"{kind}: {argument}: bit_width_impl_type is {str(impl_type)!r}, but "
+            f"{quant.__name__} has a fixed number of bits; leave it out, or choose an integer "
+            f"quantizer such as {_example(proxy)}."
         )
 
 

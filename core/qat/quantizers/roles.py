@@ -180,6 +180,8 @@ class RuntimeResolver(ActGroups, Resolver):
                 "a constant or learned activation scale needs a start: "
                 "give scaling_const, or min_val and max_val."
             )
+        if len(bounds) == 2 and bounds[0] > bounds[1]:
+            raise ValueError(f"min_val is {min_val}, above max_val, {max_val}; exchange them.")
         return widest(bounds, is_shifted)
 
 

@@ -223,6 +223,18 @@ REFUSED = {
         ValueError,
         "QuantLinear: .*group_size is None; .*a whole number of at least 1",
     ),
+    "bounds that are exchanged": (
+        lambda: activation(q.Int8ActPerTensorFloatMinMaxInit, min_val=2.0, max_val=1.0),
+        ValueError,
+        "QuantIdentity: act_quant: min_val is 2.0, above max_val, 1.0; exchange them",
+    ),
+    "a learned bit width of a fixed one": (
+        lambda: linear(
+            weight_quant=q.SignedBinaryWeightPerTensorConst, weight_bit_width_impl_type="parameter"
+        ),
+        ValueError,
+        "QuantLinear: weight_quant: .*'parameter', but SignedBinary.* fixed number of bits; leave",
+    ),
     "a size of groups where there are none": (
         lambda: QuantLinear(8, 4, weight_group_size=4),
         ValueError,
@@ -308,3 +320,11 @@ def test_a_layer_that_can_not_share_a_quantizer_leaves_it_as_it_was():
         QuantLinear(12, 5, weight_quant=first.weight_quant)
     assert first.weight_quant.tracked_modules == [first]
     assert torch.isfinite(first(torch.randn(2, 12))).all()
+
+
+def test_a_tensor_of_other_channels_than_declared_is_refused_with_both_numbers(backend):
+    per_channel = {"scaling_per_output_channel": True, "per_channel_broadcastable_shape": (1, 3)}
+    layer = QuantReLU(**per_channel, scaling_stats_permute_dims=(1, 0))
+    layer(torch.rand(2, 3))
+    with pytest.raises(Exception, match=r"shape \[1, 3\], but the tensor has 4 channels; give"):
+        layer(torch.rand(2, 4))  # TorchScript raises an error of its own

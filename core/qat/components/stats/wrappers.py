@@ -1,5 +1,6 @@
 """What surrounds a statistic: the dtype that it is taken in, the shape that it is given in."""
 
+import math
 from typing import List, Optional, Tuple
 
 import torch
@@ -27,7 +28,11 @@ def of_rows(found: Tensor, stats_reduce_dim: Optional[int], dtype: torch.dtype) 
 
 
 class _Stats(nn.Module):
-    """A statistic, in the shape of the scale or zero point that it is for."""
+    """A statistic, in the shape of the scale or zero point that it is for.
+
+    Raises:
+        ValueError: when called, where the statistic has another number of entries than the shape.
+    """
 
     stats_output_shape: List[int]
 
@@ -35,6 +40,14 @@ class _Stats(nn.Module):
         super().__init__()
         self.stats_impl = stats_impl
         self.stats_output_shape = list(stats_output_shape)
+        self.entries = math.prod(stats_output_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.stats_impl(x).reshape(self.stats_output_shape)
+        found = self.stats_impl(x)
+        if found.numel() != self.entries and self.entries > 0:  # below 0: it follows from x
+            raise ValueError(
+                f"the scale (or zero point) is of shape {self.stats_output_shape}, but the tensor "
+                f"has {found.numel()} channels; give per_channel_broadcastable_shape with that "
+                f"many, or set scaling_stats_permute_dims so that the channels come first."
+            )
+        return found.reshape(self.stats_output_shape)
