@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,6 +53,10 @@ def train(
     device: DeviceOption = None,
     backend: BackendOption = None,
     logger: LoggerOption = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option("--precision", help="What layers compute with in training."),
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -76,6 +80,7 @@ def train(
         "device": device,
         "backend": backend,
         "logger": logger,
+        "precision": precision,
     }
     changes = overrides or []
     keys = named_keys(changes, options)

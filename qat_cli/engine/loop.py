@@ -15,6 +15,7 @@ from qat_cli.data import Batches
 from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.precision import Precision
 from qat_cli.engine.step import Step
 from qat_cli.errors import WorkFailed
 from qat_cli.ticker import Ticker
@@ -56,25 +57,30 @@ def train_one_epoch(
         shares = step_shares(batches, done, step.accumulate)
         step.begin(epoch, done)
         for share, (images, labels) in zip(shares, stream, strict=False):  # the stream goes on
-            loss, logits = step.objective(model, images, labels)
+            loss, logits = step.loss(model, images, labels)
             if looks_at_each:
-                check_finite(loss.item(), model, images, epoch, done)
-            loss.backward(share)
+                check_finite(loss.item(), model, images, epoch, done, step.precision)
+            step.backward(loss, share)
             tally.add(loss, logits, labels)
             done += 1
         step.finish(model)
         if not looks_at_each and (ticker.is_due or done == len(batches)):
-            check_finite(tally.metrics().loss, model, images, epoch, done - 1)
+            train_loss = tally.metrics().loss
+            check_finite(train_loss, model, images, epoch, done - 1, step.precision)
         on_step(done)
 
 
-def check_finite(loss: float, model: nn.Module, images: Tensor, epoch: int, batch: int) -> None:
+def check_finite(
+    loss: float, model: nn.Module, images: Tensor, epoch: int, batch: int, precision: Precision
+) -> None:
     """Raise :class:`WorkFailed` if ``loss`` is NaN or infinite, naming what went wrong first."""
     if math.isfinite(loss):
         return
+    with precision.autocast():
+        where = find_non_finite(model, images)
     raise WorkFailed(
         f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
-        f"{find_non_finite(model, images)}. Lower optimizer.lr, add schedule.warmup_epochs, or set "
+        f"{where}. Lower optimizer.lr, add schedule.warmup_epochs, or set "
         "optimizer.clip_grad_norm."
     )
 

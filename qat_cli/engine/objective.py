@@ -24,7 +24,7 @@ class Objective:
         Args:
             model: in training mode.
             images: float [B, C, H, W], normalised.
-            labels: int64 [B].
+            labels: int64 [B]; or float [B, K], a probability for each class.
         Returns:
             The mean loss (scalar) and the logits [B, K].
         """

@@ -19,6 +19,7 @@ from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.precision import Precision
 from qat_cli.engine.randomness import random_states, restore_random_states
 from qat_cli.engine.schedule import Schedule
 from qat_cli.engine.step import Step
@@ -87,6 +88,7 @@ class TrainingRun:
             latent_clip=train.latent_clip,
             latent=binary_weights(self.model),
             accumulate=train.accumulate,
+            precision=Precision(train.precision, experiment.device),
         )
 
     def restore(self, training: Mapping[str, Any]) -> None:
@@ -98,6 +100,7 @@ class TrainingRun:
             self.teacher.check_unchanged(training)
         self.state = TrainingState(**training["state"])
         self.step.optimizer.load_state_dict(training["optimizer"])
+        self.step.precision.scaler.load_state_dict(training.get("scaler", {}))
         restore_random_states(training["random"])
 
     def run(self) -> Outcome:
@@ -202,6 +205,7 @@ class TrainingRun:
         training = {
             "state": dataclasses.asdict(self.state),
             "optimizer": self.step.optimizer.state_dict(),
+            "scaler": self.step.precision.scaler.state_dict(),
             "random": random_states(),
             "backend": backend_in_use(self.recipe),
             "teacher": self.teacher and self.teacher.digest,

@@ -16,6 +16,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "device": "train.device",
     "backend": "train.backend",
     "logger": "train.logger",
+    "precision": "train.precision",
     "model": "model.name",
     "weights": "model.weights",
     "data": "data.name",

@@ -112,6 +112,11 @@ class TrainConfig(StrictModel):
         description="Where the figures of every epoch go beside metrics.csv: tensorboard, which "
         "must be installed, writes event files into the run folder.",
     )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="What layers compute with in training, where that is safe; weights, scales "
+        "of quantizers and evaluation stay float32.",
+    )
     channels_last: bool = Field(
         default=False, description="Keep images as (N, H, W, C) in memory; often faster."
     )

@@ -26,6 +26,14 @@ def test_with_fewer_than_five_outputs_every_label_is_among_the_top_five():
     assert tally.metrics().top5 == 100
 
 
+def test_labels_with_probabilities_count_as_their_most_probable_class():
+    hard, soft = Tally(torch.device("cpu")), Tally(torch.device("cpu"))
+    logits, mixed = torch.randn(6, 7), torch.rand(6, 7)
+    hard.add(torch.tensor(1.0), logits, mixed.argmax(1))
+    soft.add(torch.tensor(1.0), logits, mixed)
+    assert hard.metrics() == soft.metrics()
+
+
 def test_a_tally_goes_on_from_its_state():
     first, second = Tally(torch.device("cpu")), Tally(torch.device("cpu"))
     logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
