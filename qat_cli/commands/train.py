@@ -57,6 +57,9 @@ def train(
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option("--precision", help="What layers compute with in training."),
     ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Only operations that repeat bit by bit.")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -81,6 +84,7 @@ def train(
         "backend": backend,
         "logger": logger,
         "precision": precision,
+        "deterministic": deterministic or None,
     }
     changes = overrides or []
     keys = named_keys(changes, options)

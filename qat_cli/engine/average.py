@@ -51,7 +51,7 @@ class WeightAverage(NoAverage):
         self.decay = decay
         self.steps = 0
         self._averages: dict[str, Tensor] = {}
-        self._parameters: dict[str, nn.Parameter] = {}
+        self._parameters: dict[str, Tensor] = {}
         self._collecting: list[Any] = []
 
     @torch.no_grad()
@@ -65,15 +65,15 @@ class WeightAverage(NoAverage):
             else p.detach().clone()
             for name, p in self._parameters.items()
         }
-        self._collecting = [m for m in model.modules() if getattr(m, "collecting", False)]
+        self._collecting = [m for m in model.modules() if _is_collecting(m)]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after an optimizer step."""
         averages, weights = list(self._averages.values()), list(self._parameters.values())
-        self._collecting = [module for module in self._collecting if module.collecting]
-        if self._collecting:
+        if self._collecting:  # the step that ends the phase still sets scales
             torch._foreach_copy_(averages, weights)
+            self._collecting = [module for module in self._collecting if module.collecting]
             return
         decay = min(self.decay, (1 + self.steps) / (EARLY + self.steps))
         torch._foreach_lerp_(averages, weights, 1 - decay)
@@ -100,3 +100,8 @@ class WeightAverage(NoAverage):
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state` returned, once :meth:`follow` is called."""
         self.steps, self._averages = int(state["steps"]), dict(state["weights"])
+
+
+def _is_collecting(module: nn.Module) -> bool:
+    """A learned scale in its statistics phase; a running scale collects without end."""
+    return hasattr(module, "collect_stats_steps") and bool(getattr(module, "collecting", False))

@@ -49,6 +49,7 @@ def train_one_epoch(
             before the step is taken, on a GPU when the ticker is due or the epoch over.
     """
     model.train()
+    step.average.follow(model)
     set_progress(model, epoch / step.schedule.epochs)
     looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
     done = first_batch

@@ -12,6 +12,9 @@ from typing import Any
 
 import torch
 
+from qat_cli.errors import WorkFailed
+from qat_cli.recipes import Recipe
+
 
 def seed_everything(seed: int, device: torch.device) -> None:
     """Seed Python, NumPy and torch; on a GPU also choose algorithms that repeat exactly."""
@@ -24,6 +27,35 @@ def seed_everything(seed: int, device: torch.device) -> None:
         torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True, warn_only=True)
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation")
+
+
+@contextmanager
+def deterministic(recipe: Recipe) -> Iterator[None]:
+    """Inside this context, with ``train.deterministic``, an operation repeats exactly or fails.
+
+    Raises:
+        WorkFailed: an operation has no implementation that repeats exactly; it is named.
+    """
+    if not recipe.train.deterministic:
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    mode, before = torch.get_deterministic_debug_mode(), (cudnn.benchmark, cudnn.deterministic)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    cudnn.benchmark, cudnn.deterministic = False, True
+    try:
+        yield
+    except RuntimeError as error:
+        if "does not have a deterministic implementation" not in str(error):
+            raise
+        raise WorkFailed(
+            f"train.deterministic: {str(error).partition(', but')[0]} on this device; leave "
+            "--deterministic out, or change the model."
+        ) from error
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 def random_states() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from qat_cli.engine.experiment import (
     with_start_weights,
 )
 from qat_cli.engine.float_figure import float_copy, float_figures
+from qat_cli.engine.randomness import deterministic
 from qat_cli.engine.teacher import make_teacher, teacher_config
 from qat_cli.engine.training import Outcome, TrainingRun
 from qat_cli.errors import UserError
@@ -77,6 +78,7 @@ def start_run(
             experiment = float_experiment(recipe, allow_user_code, log)
             log.info(_description(experiment))
             teacher = make_teacher(experiment, allow_teacher_code, log)
+            to_the_end.enter_context(deterministic(recipe))
             to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
             weights = with_start_weights(experiment, log)
             as_float = float_copy(experiment, weights)
@@ -123,7 +125,10 @@ def resume_run(
             "restore the data, or start again without --resume."
         )
     teacher = make_teacher(experiment, allow_teacher_code, log)
-    with chosen_backend(checkpoint.recipe, experiment.device, log):
+    with (
+        deterministic(checkpoint.recipe),
+        chosen_backend(checkpoint.recipe, experiment.device, log),
+    ):
         experiment = restored(checkpoint, folder.last, experiment, log, show=False)
         experiment = decoded(experiment, PARTS, log)
         again = _resume_command(folder, experiment)
@@ -148,6 +153,8 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "data": recipe.data.name,
         "device": str(run.experiment.device),
         "backend": backend_in_use(recipe),
+        "precision": recipe.train.precision,
+        "deterministic": recipe.train.deterministic,
         "run": str(run.folder.path),
         "checkpoint": str(run.folder.best),
         "epochs": recipe.train.epochs,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from qat_cli.engine.average import NoAverage
 from qat_cli.engine.objective import LossFunction
 from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
 from qat_cli.engine.precision import Precision
@@ -26,6 +27,7 @@ class Step:
         latent: weights of binary layers.
         accumulate: batches per step.
         precision: what the forward pass computes with.
+        average: of the weights, over the steps.
     """
 
     objective: LossFunction
@@ -36,6 +38,7 @@ class Step:
     latent: list[Tensor]
     accumulate: int = 1
     precision: Precision = field(default_factory=Precision)
+    average: NoAverage = field(default_factory=NoAverage)
 
     def begin(self, epoch: int, batch: int) -> None:
         """Before the first batch of a step, number ``batch`` of ``epoch`` (0 is the first)."""
@@ -61,3 +64,4 @@ class Step:
         scaler.step(self.optimizer)  # not taken where float16 gradients have overflowed
         scaler.update()
         clamp_latent(self.latent, self.latent_clip)
+        self.average.update()

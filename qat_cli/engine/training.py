@@ -11,6 +11,7 @@ from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
+from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.backend import backend_in_use
 from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.distillation import make_objective
@@ -89,6 +90,7 @@ class TrainingRun:
             latent=binary_weights(self.model),
             accumulate=train.accumulate,
             precision=Precision(train.precision, experiment.device),
+            average=NoAverage() if train.ema_decay is None else WeightAverage(train.ema_decay),
         )
 
     def restore(self, training: Mapping[str, Any]) -> None:
@@ -100,6 +102,7 @@ class TrainingRun:
             self.teacher.check_unchanged(training)
         self.state = TrainingState(**training["state"])
         self.step.optimizer.load_state_dict(training["optimizer"])
+        self.step.average.load(training.get("average", {}))
         self.step.precision.scaler.load_state_dict(training.get("scaler", {}))
         restore_random_states(training["random"])
 
@@ -164,13 +167,15 @@ class TrainingRun:
 
     def _validate(self, tally: Tally, stop: StopSignals) -> None:
         started = time.monotonic()
-        val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
+        with self.step.average.in_place(self.model):
+            val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
         state, schedule = self.state, self.step.schedule
         last_step = (state.epoch + 1) * schedule.steps_per_epoch - 1
         lr = schedule.lr(last_step, self.recipe.optimizer.lr)
         is_best = state.finish_epoch(tally.metrics(), val, lr, time.monotonic() - started)
         if is_best:
-            write_checkpoint(self.folder.best, self._checkpoint({}))
+            with self.step.average.in_place(self.model):
+                write_checkpoint(self.folder.best, self._checkpoint({}))
         self._save_last()
         self.loggers.log_epoch(state.history)
         self.log.info(epoch_line(state, self.recipe.train.epochs, is_best))
@@ -205,6 +210,7 @@ class TrainingRun:
         training = {
             "state": dataclasses.asdict(self.state),
             "optimizer": self.step.optimizer.state_dict(),
+            "average": self.step.average.state(),
             "scaler": self.step.precision.scaler.state_dict(),
             "random": random_states(),
             "backend": backend_in_use(self.recipe),

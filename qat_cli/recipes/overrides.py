@@ -17,6 +17,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "backend": "train.backend",
     "logger": "train.logger",
     "precision": "train.precision",
+    "deterministic": "train.deterministic",
     "model": "model.name",
     "weights": "model.weights",
     "data": "data.name",

@@ -93,6 +93,11 @@ class TrainConfig(StrictModel):
     seed: NonNegativeInt = Field(
         default=0, description="Seed of weights, order of images and augmentation."
     )
+    deterministic: bool = Field(
+        default=False,
+        description="Use only operations that give the same bits when repeated; one that cannot is "
+        "an error. Seeds are set in any case.",
+    )
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="Probability spread over the other classes."
     )
@@ -124,6 +129,13 @@ class TrainConfig(StrictModel):
         default=None,
         description="Clamp the latent weights of binary layers to [-c, c] after each step; null: "
         "off.",
+    )
+    ema_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Validate, and keep as the best, a moving average of the weights over about "
+        "1 / (1 - decay) steps, begun when quantizers have their statistics; null: the weights.",
     )
     early_stopping_patience: PositiveInt | None = Field(
         default=None,

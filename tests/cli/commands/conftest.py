@@ -31,8 +31,9 @@ def four_bits():
     """A change of a recipe: weights and activations of 4 bit with learned scales."""
     return (
         "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "
-        "scaling_impl_type: parameter_from_stats}, input: {quantizer: Int8ActPerTensorFloat}, "
-        "activation: {quantizer: Uint8ActPerTensorFloat, bit_width: 4, collect_stats_steps: 4}}"
+        "scaling_impl_type: parameter_from_stats}, input: {quantizer: Int8ActPerTensorFloat, "
+        "collect_stats_steps: 2}, activation: {quantizer: Uint8ActPerTensorFloat, bit_width: 4, "
+        "collect_stats_steps: 4}}"
     )
 
 
