@@ -37,7 +37,11 @@ def read_tensor_file(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder; give the file of a checkpoint inside it.") from None
+        best = path / "checkpoints" / "best.pt"
+        inside = f", {best}" if best.is_file() else ""
+        raise UserError(
+            f"{path} is a folder; give the file of a checkpoint in it{inside}."
+        ) from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}.") from error
     if not start:

@@ -69,6 +69,7 @@ def load_weights(model: nn.Module, weights: WeightsFile) -> None:
         lines += _listed(
             "not in the model", [f"{k} {_shape(weights.state[k])}" for k in unexpected]
         )
+        lines.append("Are they of another model? Then name that one with --model.")
         raise UserError("\n".join(lines))
     model.load_state_dict({**own, **weights.state})
 

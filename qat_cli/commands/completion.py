@@ -9,6 +9,7 @@ files.
 from __future__ import annotations
 
 import ast
+import glob
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -42,9 +43,14 @@ def complete_model(incomplete: str) -> Completion:
 
 
 def complete_data(incomplete: str) -> Completion:
-    """The datasets by name."""
-    for name in _fitting(lambda: table_keys("data", "SOURCES"), incomplete):
+    """The datasets by name, and folders that begin alike: the shell offers those only alone."""
+    names = _fitting(lambda: table_keys("data", "SOURCES"), incomplete)
+    for name in names:
         yield name, "dataset"
+    if names and incomplete:
+        for path in sorted(Path().glob(f"{glob.escape(incomplete)}*/")):
+            if path.is_dir():
+                yield f"{path}/", "folder"
 
 
 def complete_key(incomplete: str) -> Completion:

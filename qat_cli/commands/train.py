@@ -100,7 +100,7 @@ def train(
         finished = resume_run(folder, wanted, keys, names_model(keys), console, names_teacher(keys))
     else:
         if recipe is None:
-            raise UserError(train_view.which_recipe())
+            raise UserError(train_view.which_recipe(changes))
         chosen = load_recipe(recipe, changes, options)
         from qat_cli.engine import keep_freed_memory, start_run
 

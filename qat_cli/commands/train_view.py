@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qat_cli import terminal
@@ -25,13 +26,20 @@ for example:
 more: qat train --help, qat recipes show NAME"""
 
 
-def which_recipe() -> str:
-    """Explain the command to somebody who named no recipe, and offer those that ship."""
+def which_recipe(overrides: Sequence[str]) -> str:
+    """Explain the command to somebody who named no recipe, and offer those that ship.
+
+    Args:
+        overrides: as typed; a recipe may be among them.
+    """
     from qat_cli.recipes import list_recipes, load_recipe
 
+    asks = "which recipe? Give --recipe NAME, or --recipe FILE for your own."
+    for text in overrides:
+        if "=" not in text:
+            return f"which recipe? Did you mean: qat train --recipe {shlex.quote(text)}"
     rows = [(name, load_recipe(name).description) for name in list_recipes()]
     recipes = table_lines("", ("recipe", "what it gives"), rows, terminal.width_of(sys.stderr))
-    asks = "which recipe? Give --recipe NAME, or --recipe FILE for your own."
     return "\n\n".join([asks, WHAT_IT_DOES, "\n".join(recipes), EXAMPLES])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from qat_cli.engine.float_figure import float_copy, float_figures
 from qat_cli.engine.randomness import deterministic
 from qat_cli.engine.teacher import make_teacher, teacher_config
 from qat_cli.engine.training import Outcome, TrainingRun
-from qat_cli.errors import UserError
+from qat_cli.errors import Interrupted, UserError, WorkFailed
 from qat_cli.models import absolute_name, is_user_code
 from qat_cli.recipes import Recipe, recipe_from_tree
 from qat_cli.report import (
@@ -138,7 +138,12 @@ def resume_run(
 
 
 def _finish(run: TrainingRun) -> FinishedRun:
-    outcome = run.run()
+    try:
+        outcome = run.run()
+    except (WorkFailed, Interrupted) as error:
+        with suppress(WorkFailed):  # a full disk is what the error is about
+            run.log.note(f"error: {error}")  # the command says it; the file should end with it too
+        raise
     summary = _summary(run, outcome)
     write_summary(run.folder.summary, summary)
     return FinishedRun(run.folder, run.recipe, outcome, summary)

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from qat_cli.errors import UserError
 from qat_cli.recipes.document import Document, KeyPath
 from qat_cli.recipes.inheritance import EXTENDS, read_inherited
-from qat_cli.recipes.keys import nearest_key, siblings
+from qat_cli.recipes.keys import known_keys, nearest_key, siblings
 from qat_cli.recipes.location import list_recipes, recipe_path
 from qat_cli.recipes.overrides import (
     Override,
@@ -132,8 +132,15 @@ def _message(error: ErrorDetails) -> str:
         return "is missing"
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         return f"must be a mapping of keys, got {value!r}"
+    if kind == "string_pattern_mismatch":  # a pattern says less than the description does
+        return f"{value!r} is not one of: {_description(error['loc'])}"
     text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return text if kind == "value_error" else f"{text}, got {value!r}"
+
+
+def _description(path: KeyPath) -> str:
+    key = ".".join(map(str, path))
+    return next((known.description for known in known_keys() if known.key == key), key)
 
 
 def _unknown_key(path: KeyPath) -> str:

@@ -49,7 +49,9 @@ def recipe_path(name_or_path: str) -> Path:
         if path.is_file():
             return path
         what = "is a folder, not a recipe file" if path.is_dir() else "does not exist"
-        raise UserError(f"recipe file {name_or_path} {what}")
+        ships = path.stem in list_recipes() and path.name == name_or_path
+        hint = f"; the recipe that ships is called {path.stem}" if ships else ""
+        raise UserError(f"recipe file {name_or_path} {what}{hint}")
     known = list_recipes()
     for name in (name_or_path, USUAL_PREFIX + name_or_path):
         if name in known:

@@ -39,6 +39,10 @@ class RunLog(Console):
         super().table(title, columns, rows)
         self._append_with(lambda stream: write_table(title, columns, rows, stream))
 
+    def note(self, text: str) -> None:
+        """Write a line to the log alone."""
+        self._append(text)
+
     def _append(self, text: str) -> None:
         line = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}"
         self._append_with(lambda stream: print(line, file=stream))

@@ -34,6 +34,9 @@ def refused(result, *parts):
     ("arguments", "parts"),
     [
         (["train"], ["which recipe?", "binary_resnet", "measures", "for example:"]),
+        (["train", "binary_resnet"], ["Did you mean: qat train --recipe binary_resnet"]),
+        (["train", "--recipe", "float_resnet.yaml"], ["the recipe that ships is called float_"]),
+        ([*FLOAT, "--device", "gpu"], ["train.device: 'gpu' is not one of: auto", "cuda:N"]),
         (["train", "--recipe", "binary_resnt"], ["did you mean 'binary_resnet'"]),
         (["train", "--recipe", "gone.yaml"], ["gone.yaml does not exist"]),
         ([*FLOAT, "train.epoch=3"], ["train.epoch", "did you mean 'train.epochs'"]),
@@ -92,6 +95,7 @@ def test_weights_with_other_shapes_are_listed_by_name_and_shape(qat, tmp_path):
         "conv1.weight: 7x1x3x3 in the file",
         "missing from the file",
         "linear.bias 10",
+        "Are they of another model? Then name that one with --model.",
     )
 
 

@@ -96,7 +96,12 @@ def test_a_whole_pickled_model_says_what_to_save_instead(tmp_path):
 def test_missing_files_and_folders_are_told_apart(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_tensor_file(tmp_path / "gone.pt")
-    with pytest.raises(UserError, match="is a folder"):
+    with pytest.raises(UserError, match=r"is a folder; give the file of a checkpoint in it\."):
+        read_tensor_file(tmp_path)
+    best = tmp_path / "checkpoints" / "best.pt"
+    best.parent.mkdir()
+    best.touch()
+    with pytest.raises(UserError, match=f"a checkpoint in it, {best}"):
         read_tensor_file(tmp_path)
 
 

@@ -30,6 +30,14 @@ def test_datasets_are_those_that_can_be_loaded():
     assert {name for name, _ in complete_data("")} == set(SOURCES)
 
 
+def test_a_folder_that_begins_like_a_dataset_is_offered_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cifar_mine").mkdir()
+    (tmp_path / "cifar.txt").touch()
+    offered = [name for name, _ in complete_data("cifar")]
+    assert set(offered) == {"cifar10", "cifar100", "cifar_mine/"}
+
+
 def test_recipes_are_those_that_ship_with_their_descriptions():
     offered = dict(complete_recipe(""))
     assert set(offered) == set(list_recipes())

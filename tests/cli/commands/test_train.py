@@ -282,6 +282,7 @@ def test_a_diverging_run_fails_and_names_where(qat, tiny_recipe, tmp_path):
     assert result.exit_code == 1
     assert "training diverged: the loss is" in result.stderr
     assert "The last good state is out/checkpoints/last.pt" in result.stderr
+    assert "error: training diverged" in (tmp_path / "out" / "log.txt").read_text()
     assert "Traceback" not in result.stderr
 
 
