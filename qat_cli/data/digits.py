@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from qat_cli.console import Console
 from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
 from qat_cli.data.images import MemoryImages, gray_to_rgb, resized
 from qat_cli.recipes.schema import DataConfig
@@ -12,7 +13,7 @@ DEFAULT_SIZE = 16  # 8x8 leaves nothing after two stages of stride 2
 MEAN, STD = 0.305, 0.376  # of all 1,797 images, at 8x8
 
 
-def load_digits(config: DataConfig) -> Dataset:
+def load_digits(config: DataConfig, console: Console) -> Dataset:
     """Handwritten digits, grey, scaled from 8x8 to ``image_size`` (16 unless set).
 
     The test part is a fixed fifth of every class; the validation part is ``val_fraction`` of the

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset, Part
+from qat_cli.data.fetch import fetch
 from qat_cli.data.images import MemoryImages, gray_to_rgb, resized
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
@@ -36,7 +38,7 @@ DOWNLOADED_SETS: Mapping[str, DownloadedSet] = {
 }
 
 
-def load_downloaded(config: DataConfig) -> Dataset:
+def load_downloaded(config: DataConfig, console: Console) -> Dataset:
     """One of ``DOWNLOADED_SETS``: its own test part; a validation part split off its train part.
 
     Raises:
@@ -44,8 +46,7 @@ def load_downloaded(config: DataConfig) -> Dataset:
     """
     source = DOWNLOADED_SETS[config.name]
     root = data_root(config)
-    train_set = _torchvision_set(config.name, source, root, train=True)
-    test_set = _torchvision_set(config.name, source, root, train=False)
+    train_set, test_set = _train_and_test(config.name, source, root, console)
     train, val = _part(train_set, config).split(config.val_fraction, config.split_seed)
     test = _part(test_set, config)
     repeat = test.images.shape[0] // len(source.mean)  # 3 for grey images used as RGB
@@ -65,19 +66,45 @@ def data_root(config: DataConfig) -> Path:
     return Path(named).expanduser() if named else Path.home() / ".cache" / "qat" / "data"
 
 
-def _torchvision_set(name: str, source: DownloadedSet, root: Path, train: bool) -> Any:
-    from torchvision import datasets
-
+def _train_and_test(
+    name: str, source: DownloadedSet, root: Path, console: Console
+) -> tuple[Any, Any]:
+    kind = _torchvision_class(source)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        return kind(str(root), True), kind(str(root), False)
+    except (OSError, RuntimeError, EOFError, ValueError):
+        pass  # not there, or not whole
+    try:
+        for urls, path, md5 in _archives(source, root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fetch(urls, path, md5, console)
         with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the answer
-            return getattr(datasets, source.torchvision_name)(str(root), train, download=True)
+            train_set = kind(str(root), True, download=True)  # unpacks what is there now
+        return train_set, kind(str(root), False)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise UserError(
             f"dataset {name!r} is not ready in {root} and could not be downloaded ({error}); "
             "without a network, copy torchvision's files there or point data.root or QAT_DATA_DIR "
             "at them, or use --data digits or --data FOLDER with train/<class>/<image>."
         ) from error
+
+
+def _archives(source: DownloadedSet, root: Path) -> list[tuple[list[str], Path, str]]:
+    # (addresses, where torchvision looks for the file, its MD5), as torchvision has them
+    kind = _torchvision_class(source)
+    if hasattr(kind, "resources"):
+        folder = root / source.torchvision_name / "raw"
+        return [
+            ([f"{mirror}{file}" for mirror in kind.mirrors], folder / file, md5)
+            for file, md5 in kind.resources
+        ]
+    return [([kind.url], root / kind.filename, kind.tgz_md5)]
+
+
+def _torchvision_class(source: DownloadedSet) -> Any:
+    from torchvision import datasets
+
+    return getattr(datasets, source.torchvision_name)
 
 
 def _part(torchvision_set: Any, config: DataConfig) -> Part:

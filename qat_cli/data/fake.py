@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from qat_cli.console import Console
 from qat_cli.data.crops import RandomCrops, cropped
 from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
 from qat_cli.data.images import gray_to_rgb
@@ -84,7 +85,7 @@ class FakeImages:
         return (self.patterns[self.kinds[row]] + noise).to(torch.uint8)
 
 
-def load_fake(config: DataConfig) -> Dataset:
+def load_fake(config: DataConfig, console: Console) -> Dataset:
     """Images as ``config.fake`` says, RGB and 32x32 unless set otherwise.
 
     Learnable ones are a pattern of soft patches, one for each class, under noise; a model tells

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from qat_cli.console import Console
 from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
 from qat_cli.data.decode import ImageFormat, image_size
 from qat_cli.data.images import FileImages
@@ -38,7 +39,7 @@ class ClassTree:
         return sorted(self.files)
 
 
-def load_folder(config: DataConfig) -> Dataset:
+def load_folder(config: DataConfig, console: Console) -> Dataset:
     """Images in the image-folder layout; nothing is decoded yet.
 
     ``test/`` is evaluated, or ``val/`` where there is no ``test/``. With ``train/``, ``val/`` and

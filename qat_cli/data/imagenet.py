@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.downloads import data_root
 from qat_cli.data.folder import load_folder
@@ -14,7 +15,7 @@ IMAGE_SIZE = 224
 CENTER_CROP = 224 / 256  # published figures scale the shorter side to 256 and cut 224 out
 
 
-def load_imagenet(config: DataConfig) -> Dataset:
+def load_imagenet(config: DataConfig, console: Console) -> Dataset:
     """The folder ``imagenet/`` below ``data.root`` or ``QAT_DATA_DIR``; never downloaded.
 
     Its ``val/`` is the part that is evaluated; ``val_fraction`` of ``train/`` chooses the best
@@ -39,4 +40,4 @@ def load_imagenet(config: DataConfig) -> Dataset:
             "center_crop": config.center_crop or CENTER_CROP,
         }
     )
-    return dataclasses.replace(load_folder(folder), name="imagenet")
+    return dataclasses.replace(load_folder(folder, console), name="imagenet")

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 
+from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.digits import load_digits
 from qat_cli.data.downloads import DOWNLOADED_SETS, load_downloaded
@@ -15,7 +16,8 @@ from qat_cli.data.imagenet import load_imagenet
 from qat_cli.errors import UserError, did_you_mean
 from qat_cli.recipes.schema import AugmentConfig, DataConfig, FakeConfig
 
-SOURCES: Mapping[str, Callable[[DataConfig], Dataset]] = {
+Source = Callable[[DataConfig, Console], Dataset]
+SOURCES: Mapping[str, Source] = {
     "digits": load_digits,
     **dict.fromkeys(DOWNLOADED_SETS, load_downloaded),
     "imagenet": load_imagenet,
@@ -27,14 +29,17 @@ DRAWINGS = ("digits", "mnist", "fashion_mnist")
 RESIZED_CROPS = {"imagenet": 0.08}
 
 
-def load_data(config: DataConfig) -> Dataset:
+def load_data(config: DataConfig, console: Console | None = None) -> Dataset:
     """The dataset that ``config`` names: one of ``SOURCES``, else an image folder.
 
+    Args:
+        config: the ``data`` section of a recipe.
+        console: shows the progress of a download.
     Raises:
         UserError: the name is neither, the folder cannot be used, or ``mean``/``std`` do not fit
             the number of channels.
     """
-    dataset = _source(config.name)(config)
+    dataset = _source(config.name)(config, console or Console())
     return dataclasses.replace(
         dataset,
         mean=_per_channel("data.mean", config.mean, dataset.mean),
@@ -85,7 +90,7 @@ def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
     )
 
 
-def _source(name: str) -> Callable[[DataConfig], Dataset]:
+def _source(name: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     looks_like_path = "/" in name or os.sep in name or name.startswith("~")

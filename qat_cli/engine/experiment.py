@@ -87,12 +87,12 @@ def _data_for_model(recipe: Recipe, console: Console) -> Dataset:
     """The recipe's data, at the size that the model was published for where the recipe has none."""
     size = OWN_SIZE.get(recipe.model.name)
     if size is None or recipe.data.image_size is not None:
-        return load_data(recipe.data)
+        return load_data(recipe.data, console)
     console.info(
         f"model {recipe.model.name}: images are scaled to {size}x{size} pixels, the size that it "
         "was published for; data.image_size sets another"
     )
-    return load_data(recipe.data.model_copy(update={"image_size": size}))
+    return load_data(recipe.data.model_copy(update={"image_size": size}), console)
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:

@@ -71,7 +71,7 @@ def measure_checkpoint(
     """
     checkpoint = read_checkpoint(path)
     recipe = _changed(checkpoint.recipe, changes)
-    dataset = load_data(recipe.data).labelled_as(checkpoint.classes)
+    dataset = load_data(recipe.data, console).labelled_as(checkpoint.classes)
     allow_code = changes.get("model") is not None
     experiment = float_experiment(recipe, allow_code, console, dataset)
     with chosen_backend(recipe, experiment.device, console):

@@ -1,8 +1,5 @@
 """Choosing a dataset by name."""
 
-import gzip
-
-import numpy as np
 import pytest
 import torch
 
@@ -78,50 +75,3 @@ def test_data_of_the_same_classes_in_another_order_is_matched_by_name():
 def test_a_class_that_the_model_does_not_know_is_named():
     with pytest.raises(UserError, match="not trained on: 8, 9"):
         load_data(DataConfig()).labelled_as([str(digit) for digit in range(8)])
-
-
-def write_idx(path, array):
-    """The file format of MNIST: magic number, sizes, bytes."""
-    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-    path.with_suffix(path.suffix + ".gz").write_bytes(gzip.compress(path.read_bytes()))
-
-
-@pytest.fixture
-def mnist_files(tmp_path):
-    """MNIST's files with a few images of noise."""
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for name, count in (("train", 40), ("t10k", 20)):
-        write_idx(raw / f"{name}-images-idx3-ubyte", generator.integers(0, 256, (count, 28, 28)))
-        write_idx(raw / f"{name}-labels-idx1-ubyte", np.arange(count) % 10)
-    return tmp_path
-
-
-def test_mnist_is_read_from_its_files(mnist_files):
-    dataset = load_data(DataConfig(name="mnist", root=str(mnist_files), val_fraction=0.25))
-    assert dataset.shape == (1, 28, 28)
-    assert {name: len(part) for name, part in dataset.parts.items()} == {
-        "train": 30,
-        "val": 10,
-        "test": 20,
-    }
-
-
-def test_mnist_can_be_rgb_of_another_size(mnist_files):
-    config = DataConfig(name="mnist", root=str(mnist_files), channels=3, image_size=14)
-    dataset = load_data(config)
-    assert dataset.shape == (3, 14, 14)
-    assert dataset.mean == [0.1307] * 3
-
-
-def test_without_a_network_the_message_says_what_to_do(tmp_path, monkeypatch):
-    from torchvision import datasets
-
-    def no_network(*args, **kwargs):
-        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
-
-    monkeypatch.setattr(datasets, "MNIST", no_network)
-    with pytest.raises(UserError, match=r"(?s)could not be downloaded.*QAT_DATA_DIR.*digits"):
-        load_data(DataConfig(name="mnist", root=str(tmp_path)))
