@@ -98,6 +98,7 @@ def _answer(done: Calibration, console: Console) -> None:
         )
         console.out(f"calibrated  with {done.images} training images")
         console.out(f"checkpoint  {done.folder.best}")
+        console.out(f"confusion   {done.folder.confusion}")
         console.out(f"next        {shlex.join(words)}")
 
     console.emit(finite(done.summary), human)

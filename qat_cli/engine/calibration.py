@@ -13,6 +13,7 @@ from qat_cli.checkpoint import Checkpoint, library_versions, write_checkpoint
 from qat_cli.console import Console
 from qat_cli.data import Batches, thread_count, without_bad_files
 from qat_cli.engine.backend import backend_in_use, chosen_backend
+from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.experiment import (
     Experiment,
     decoded,
@@ -22,6 +23,7 @@ from qat_cli.engine.experiment import (
     restore_quantizers,
     with_start_weights,
 )
+from qat_cli.engine.lines import test_line
 from qat_cli.engine.measure import measure
 from qat_cli.engine.metrics import Metrics
 from qat_cli.errors import UserError
@@ -31,6 +33,7 @@ from qat_cli.report import (
     RunLog,
     create_run_folder,
     discarded_on_failure,
+    write_confusion,
     write_recipe,
     write_summary,
 )
@@ -76,15 +79,20 @@ def calibrate_run(
             weights = with_start_weights(experiment, log)
             experiment = decoded(experiment, ["test"], log)
             before = measure(experiment, "test", log)
+            experiment.model.cpu()  # where it is quantized
             log.info(f"float model: top-1 {before.top1:.2f} % on {before.images} test images")
             experiment = quantized(experiment, log)
             if weights is not None:
                 restore_quantizers(experiment, weights, log)
             images = show_images(experiment, log)
             write_recipe(folder.recipe, experiment.recipe, "calibrate")
-        test = measure(experiment, "test", log)
+        classes = experiment.dataset.classes
+        tally = ConfusionTally(experiment.device, len(classes))
+        test = measure(experiment, "test", log, tally)
         summary = _summary(experiment, folder, before, test, images)
     write_checkpoint(folder.best, _checkpoint(experiment, before, test))
+    title = test_line(f"{recipe.name}, calibrated", test)
+    write_confusion(folder.confusion, tally.counts(), classes, title)
     write_summary(folder.summary, summary)
     return Calibration(folder, experiment.recipe, before, test, images, summary)
 

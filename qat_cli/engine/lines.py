@@ -31,9 +31,9 @@ def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
     )
 
 
-def test_line(recipe_name: str, epoch: int, test: Metrics) -> str:
-    """What a picture of the test part shows."""
-    return f"{recipe_name}, epoch {epoch}: top-1 {test.top1:.2f} % of {test.images:,} test images"
+def test_line(model: str, test: Metrics) -> str:
+    """What a picture of the test part shows; ``model`` says which one in a few words."""
+    return f"{model}: top-1 {test.top1:.2f} % of {test.images:,} test images"
 
 
 def _figures(loss: float, top1: float) -> str:

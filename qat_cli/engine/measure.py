@@ -20,7 +20,7 @@ from qat_cli.engine.experiment import (
     with_start_weights,
 )
 from qat_cli.engine.loop import evaluate
-from qat_cli.engine.metrics import Metrics
+from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.errors import UserError
 from qat_cli.recipes import Recipe
 
@@ -43,12 +43,21 @@ class Measurement:
         return None if self.recorded is None else self.metrics.as_dict() == dict(self.recorded)
 
 
-def measure(experiment: Experiment, part: str, console: Console) -> Metrics:
-    """Loss and accuracy of the experiment's model on one part of its data, decoded where needed."""
+def measure(
+    experiment: Experiment, part: str, console: Console, tally: Tally | None = None
+) -> Metrics:
+    """Loss and accuracy of the experiment's model on one part of its data, decoded where needed.
+
+    Args:
+        experiment: its model is moved to its device.
+        part: train, val or test.
+        console: shows progress.
+        tally: counts instead of a plain one.
+    """
     experiment = decoded(experiment, [part], console)
     model = placed(experiment)
     batches = evaluation_batches(experiment.dataset, part, experiment.recipe, experiment.device)
-    return evaluate(model, batches, console, f"evaluating {part}")
+    return evaluate(model, batches, console, f"evaluating {part}", tally=tally)
 
 
 def measure_checkpoint(

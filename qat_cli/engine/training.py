@@ -190,7 +190,7 @@ class TrainingRun:
         metrics = {**best.metrics, "test": test.as_dict(), **as_float}
         write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
         write_curves(self.folder.curves, state.history, name, state.best_epoch)
-        title = test_line(name, state.best_epoch, test)
+        title = test_line(f"{name}, epoch {state.best_epoch}", test)
         write_confusion(self.folder.confusion, tally.counts(), best.classes, title)
         return Outcome(
             state.best_epoch,

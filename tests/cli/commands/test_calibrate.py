@@ -44,7 +44,13 @@ def test_both_figures_are_shown_and_the_folder_is_complete(qat, tiny_recipe, wei
     assert "float       top-1" in result.stdout and "quantized   top-1" in result.stdout
     run = tmp_path / "runs" / "calibrate" / "tiny-001"
     files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert files == {"recipe.yaml", "summary.json", "log.txt", "checkpoints/best.pt"}
+    assert files == {
+        "recipe.yaml",
+        "summary.json",
+        "confusion.png",
+        "log.txt",
+        "checkpoints/best.pt",
+    }
 
 
 @pytest.mark.parametrize(
