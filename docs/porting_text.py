@@ -45,7 +45,9 @@ DIFFERENCES = """\
   and what to do.
 - After `copy.deepcopy(layer)` the injector of the copy reads the weights of the copy. Layers can be
   pickled.
-- `.half()` and `.bfloat16()` take the scales with them.
+- `.half()` and `.bfloat16()` take the scales with them. Under `torch.autocast` the state of the
+  quantizers stays in float32, and so does their arithmetic: a half type is quantized by the scale
+  as it is, and the result rounded once.
 - A model that saw no data reads the state dict it wrote.
 - Learned scales and bit widths keep their identity when a quantizer is built anew, so an optimizer
   made before a state dict was loaded goes on working.
