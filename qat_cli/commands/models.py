@@ -15,7 +15,10 @@ def models(
     part: Annotated[str, typer.Argument(metavar="PART", help="Only names with this in.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the models: built in, torchvision's classifiers, and timm's where it is installed."""
+    """List the models: built in, torchvision's, and timm's.
+
+    Those of torchvision are its classifiers; those of timm are listed where it is installed.
+    """
     from qat_cli.models.catalog import model_entries
 
     console = Console(json)
