@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,9 @@ class NoAverage:
 
     def follow(self, model: nn.Module) -> None:
         """Look up what is to be averaged; called when the quantizers may have changed."""
+
+    def begin_again(self, names: Collection[str]) -> None:
+        """Forget the averages of parameters that something else than training has changed."""
 
     def update(self) -> None:
         """Take in the weights after an optimizer step."""
@@ -66,6 +69,10 @@ class WeightAverage(NoAverage):
             for name, p in self._parameters.items()
         }
         self._collecting = [m for m in model.modules() if _is_collecting(m)]
+
+    def begin_again(self, names: Collection[str]) -> None:
+        """Forget the averages of these parameters: :meth:`follow` copies them anew."""
+        self._averages = {name: a for name, a in self._averages.items() if name not in names}
 
     @torch.no_grad()
     def update(self) -> None:

@@ -14,7 +14,9 @@ import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing
 from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
 from qat_cli.console import Console
 from qat_cli.data import Dataset, load_data, pinned, prepared
+from qat_cli.engine.bit_widths import check_bit_widths
 from qat_cli.engine.device import choose_device
+from qat_cli.engine.phases import AS_BUILT, phase_of, set_quantizers
 from qat_cli.engine.randomness import seed_everything
 from qat_cli.errors import UserError
 from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, first_conv_channels
@@ -133,6 +135,7 @@ def quantized(experiment: Experiment, console: Console, show_layers: bool = True
         result = quantize_model(
             experiment.model, graph_rules(recipe.quant), example_input(experiment.dataset)
         )
+        check_bit_widths(result.model, recipe.schedule.bit_widths)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise UserError(f"recipe {recipe.name}: {error}") from error
     if show_layers:
@@ -163,6 +166,8 @@ def restored(
 ) -> Experiment:
     """The model of a checkpoint: converted as its recipe says, then loaded strictly.
 
+    With the bit widths of the epoch that it is from.
+
     Args:
         checkpoint: gives the weights.
         source: its file, for messages.
@@ -173,6 +178,8 @@ def restored(
         UserError: the model that the recipe builds does not have the checkpoint's names or shapes.
     """
     experiment = quantized(experiment, console, show)
+    trained = phase_of(experiment.recipe, checkpoint.metrics.get("phase_epoch"))
+    set_quantizers(experiment.model, AS_BUILT, trained)
     load_weights(experiment.model, WeightsFile(source, checkpoint.weights))
     return experiment
 

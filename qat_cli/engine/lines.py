@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qat_cli.engine.metrics import Metrics
 from qat_cli.engine.training_state import TrainingState
+from qat_cli.report import Row
 from qat_cli.ticker import duration
 
 
@@ -27,6 +28,7 @@ def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
         f"epoch {state.epoch:>{len(str(epochs))}}/{epochs}  "
         f"train {_figures(row['train_loss'], row['train_top1'])}  "
         f"val {_figures(row['val_loss'], row['val_top1'])}{' best' if is_best else '     '}  "
+        f"{_mean_bits(row)}"
         f"{row['images_per_second']:,.0f} images/s  {left} left"
     )
 
@@ -34,6 +36,15 @@ def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
 def test_line(model: str, test: Metrics) -> str:
     """What a picture of the test part shows; ``model`` says which one in a few words."""
     return f"{model}: top-1 {test.top1:.2f} % of {test.images:,} test images"
+
+
+def _mean_bits(row: Row) -> str:
+    """Mean bit widths, where some are learned."""
+    if "weight_bits" not in row and "activation_bits" not in row:
+        return ""
+    weights, activations = (row.get(key) for key in ("weight_bits", "activation_bits"))
+    shown = ["-" if bits is None else f"{bits:.2f}" for bits in (weights, activations)]
+    return f"bits {shown[0]} / {shown[1]}  "
 
 
 def _figures(loss: float, top1: float) -> str:

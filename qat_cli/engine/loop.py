@@ -15,6 +15,7 @@ from qat_cli.data import Batches
 from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.phases import AS_BUILT, Phase
 from qat_cli.engine.precision import Precision
 from qat_cli.engine.step import Step
 from qat_cli.errors import WorkFailed
@@ -30,6 +31,7 @@ def train_one_epoch(
     tally: Tally,
     ticker: Ticker,
     on_step: Callable[[int], None],
+    phase: Phase = AS_BUILT,
 ) -> None:
     """Train on the batches of ``epoch`` from ``first_batch`` on.
 
@@ -44,11 +46,13 @@ def train_one_epoch(
         ticker: says when it is time for a look at a tally that is on a GPU.
         on_step: called after each optimizer step with the number of batches done; may raise to
             stop there.
+        phase: says what is held in this epoch.
     Raises:
         WorkFailed: the loss is not finite; names the first layer that is not. On a CPU it is seen
             before the step is taken, on a GPU when the ticker is due or the epoch over.
     """
     model.train()
+    phase.set_modes(model)
     step.average.follow(model)
     set_progress(model, epoch / step.schedule.epochs)
     looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting

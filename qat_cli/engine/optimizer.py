@@ -1,16 +1,33 @@
-"""The optimizer with its groups: weights, what is not decayed, learned scales."""
+"""The optimizer with its groups: weights, what is not decayed, what quantizers learn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from qat.proxy import QuantProxy
+from qat_cli.engine.bit_widths import declared_bits
 from qat_cli.engine.schedule import Schedule
 from qat_cli.recipes.schema import OptimizerConfig
+
+WEIGHTS, LATENT, VECTORS = "weights", "latent weights", "vectors"
+SCALES, ZERO_POINTS, BIT_WIDTHS, ROUNDING = "scales", "zero points", "bit widths", "rounding"
+
+#: What quantizers learn is known by a part of its name; the first that fits counts. They learn
+#: later than the rest where training begins in float, so no group has both. The rest are latent
+#: weights of layers declared binary, of which only the sign is used; other matrices and kernels;
+#: and vectors, biases and normalisation, which are not decayed.
+NAMED_KINDS: Mapping[str, str] = {
+    "bit_width_offset": BIT_WIDTHS,
+    "bit_width_coeff": BIT_WIDTHS,
+    "zero_point_impl": ZERO_POINTS,
+    "scaling": SCALES,
+    ".tensor_quant.": ROUNDING,
+}
 
 
 def _sgd(groups: list[dict[str, Any]], config: OptimizerConfig) -> Optimizer:
@@ -37,31 +54,64 @@ OPTIMIZERS: Mapping[str, Callable[[list[dict[str, Any]], OptimizerConfig], Optim
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """The optimizer that ``config`` names, over three groups of parameters.
+    """The optimizer that ``config`` names, over a group for each kind of parameter.
 
-    Matrices and kernels are decayed by ``weight_decay``. Biases and normalisation, which have one
-    dimension, are not, nor is what quantizers learn beside scales: zero points, bit widths,
-    rounding. Learned scales (``scaling`` in their names) have ``scale_lr`` and
-    ``scale_weight_decay``. Every group carries ``peak_lr`` for :func:`set_learning_rate`.
+    See :data:`NAMED_KINDS` and what stands there. Every group carries ``peak_lr`` for
+    :func:`set_learning_rate`.
     """
-    scales: list[nn.Parameter] = []
-    matrices: list[nn.Parameter] = []
-    vectors: list[nn.Parameter] = []
+    settings = _settings(config)
+    groups: dict[str, dict[str, Any]] = {
+        kind: {"params": [], "kind": kind, "peak_lr": lr, "weight_decay": decay}
+        for kind, (lr, decay) in settings.items()
+    }
+    latent = {id(weight) for weight in declared_binary_weights(model)}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if "scaling" in name:
-            scales.append(parameter)
-        else:
-            is_decayed = parameter.ndim > 1 and ".tensor_quant." not in name
-            (matrices if is_decayed else vectors).append(parameter)
-    scale_lr = config.lr if config.scale_lr is None else config.scale_lr
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "peak_lr": config.lr, "weight_decay": config.weight_decay},
-        {"params": vectors, "peak_lr": config.lr, "weight_decay": 0.0},
-        {"params": scales, "peak_lr": scale_lr, "weight_decay": config.scale_weight_decay},
-    ]
-    return OPTIMIZERS[config.name]([group for group in groups if group["params"]], config)
+        if parameter.requires_grad:
+            groups[_kind(name, parameter, latent)]["params"].append(parameter)
+    return OPTIMIZERS[config.name]([group for group in groups.values() if group["params"]], config)
+
+
+def _settings(config: OptimizerConfig) -> dict[str, tuple[float, float]]:
+    """Peak learning rate and decay of each kind."""
+    lr, decay, latent_decay = config.lr, config.weight_decay, config.latent_weight_decay
+    return {
+        WEIGHTS: (lr, decay),
+        LATENT: (lr, decay if latent_decay is None else latent_decay),
+        VECTORS: (lr, 0.0),
+        ZERO_POINTS: (lr, 0.0),
+        ROUNDING: (lr, 0.0),
+        SCALES: (lr if config.scale_lr is None else config.scale_lr, config.scale_weight_decay),
+        BIT_WIDTHS: (
+            lr if config.bit_width_lr is None else config.bit_width_lr,
+            config.bit_width_weight_decay,
+        ),
+    }
+
+
+def _kind(name: str, parameter: nn.Parameter, latent: Collection[int]) -> str:
+    for word, kind in NAMED_KINDS.items():
+        if word in name:
+            return kind
+    if id(parameter) in latent:
+        return LATENT
+    return WEIGHTS if parameter.ndim > 1 else VECTORS
+
+
+def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Learned scales and zero points of quantizers."""
+    found = model.named_parameters()
+    return [p for name, p in found if _kind(name, p, ()) in (SCALES, ZERO_POINTS)]
+
+
+def forget(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+    """Set momentum and the like of ``parameters`` to zero: they go on as from a first step.
+
+    Not dropped: torch's fused SGD wants momentum of all parameters of a group, or of none.
+    """
+    for parameter in parameters:
+        for held in optimizer.state.get(parameter, {}).values():
+            if isinstance(held, Tensor):
+                held.zero_()
 
 
 def set_learning_rate(optimizer: Optimizer, schedule: Schedule, step: int) -> None:
@@ -70,19 +120,29 @@ def set_learning_rate(optimizer: Optimizer, schedule: Schedule, step: int) -> No
         group["lr"] = schedule.lr(step, group["peak_lr"])
 
 
+@torch.no_grad()
 def binary_weights(model: nn.Module) -> list[Tensor]:
-    """The latent float weights of layers whose weight quantizer has one bit."""
+    """The latent float weights of layers whose weight quantizer has one bit now."""
+    return _weights_where(model, lambda proxy: _is_one(proxy.bit_width()))
+
+
+def declared_binary_weights(model: nn.Module) -> list[Tensor]:
+    """Those of layers whose weight quantizer is declared with one bit, whatever it has now."""
+    return _weights_where(model, lambda proxy: _is_one(declared_bits(proxy)))
+
+
+def _weights_where(model: nn.Module, wanted: Callable[[Any], bool]) -> list[Tensor]:
     found: list[Tensor] = []
     for module in model.modules():
         proxy: Any = getattr(module, "weight_quant", None)
-        bit_width = proxy.bit_width() if hasattr(proxy, "bit_width") else None
-        if (
-            bit_width is not None
-            and float(bit_width) == 1
-            and isinstance(module.weight, nn.Parameter)
-        ):
-            found.append(module.weight)
+        if isinstance(proxy, QuantProxy) and isinstance(module.weight, nn.Parameter):
+            if wanted(proxy):
+                found.append(module.weight)
     return found
+
+
+def _is_one(bit_width: Any) -> bool:
+    return bit_width is not None and float(bit_width) == 1
 
 
 @torch.no_grad()

@@ -144,6 +144,9 @@ def _finish(run: TrainingRun) -> FinishedRun:
         with suppress(WorkFailed):  # a full disk is what the error is about
             run.log.note(f"error: {error}")  # the command says it; the file should end with it too
         raise
+    if run.bit_costs is not None:
+        rows = [(name, str(bits)) for name, bits in run.bit_costs.by_quantizer().items()]
+        run.log.table("bit widths as learned", ("quantizer", "bits"), rows)
     summary = _summary(run, outcome)
     write_summary(run.folder.summary, summary)
     return FinishedRun(run.folder, run.recipe, outcome, summary)
@@ -173,10 +176,18 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "val": outcome.val.as_dict(),
         "test": test.as_dict(),
         "float_test": outcome.float_test and outcome.float_test.as_dict(),
+        **_learned_bits(run),
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "seconds": outcome.seconds,
         "versions": library_versions(),
     }
+
+
+def _learned_bits(run: TrainingRun) -> dict[str, Any]:
+    """Mean bit widths, and that of each quantizer, of the best checkpoint, where any is learned."""
+    if run.bit_costs is None:
+        return {}
+    return {**run.bit_costs.figures(), "bit_widths": run.bit_costs.by_quantizer()}
 
 
 def _description(experiment: Experiment) -> str:

@@ -9,17 +9,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from qat.components import statistics_left
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
 from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.backend import backend_in_use
+from qat_cli.engine.bit_costs import learned_bit_costs, with_penalty
 from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.distillation import make_objective
-from qat_cli.engine.experiment import Experiment, placed
+from qat_cli.engine.experiment import Experiment, example_input, placed
 from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.phases import Phase, enter_phase, phase_of
 from qat_cli.engine.precision import Precision
 from qat_cli.engine.randomness import random_states, restore_random_states
 from qat_cli.engine.schedule import Schedule
@@ -79,8 +82,10 @@ class TrainingRun:
         self.model = placed(experiment)
         self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
         train = self.recipe.train
+        image = example_input(experiment.dataset).to(experiment.device)
+        self.bit_costs = learned_bit_costs(self.model, image, train)
         self.step = Step(
-            objective=make_objective(self.recipe, teacher),
+            objective=with_penalty(make_objective(self.recipe, teacher), self.bit_costs, train),
             optimizer=make_optimizer(self.model, self.recipe.optimizer),
             schedule=Schedule(
                 self.recipe.schedule, -(-len(self.train_batches) // train.accumulate), train.epochs
@@ -141,12 +146,29 @@ class TrainingRun:
 
     def _is_over(self) -> bool:
         train, state = self.recipe.train, self.state
-        return state.epoch >= train.epochs or state.has_stalled(train.early_stopping_patience)
+        first = self.recipe.schedule.final_epoch
+        patience = train.early_stopping_patience
+        return state.epoch >= train.epochs or state.has_stalled(patience, first)
+
+    def _enter_phase(self) -> Phase:
+        """Bring the quantizers into the phase of this epoch, and say what is new in it."""
+        state = self.state
+        phase = phase_of(self.recipe, state.epoch)
+        if state.phase_epoch != state.epoch:
+            before = phase_of(self.recipe, state.phase_epoch)
+            step = self.step
+            for line in enter_phase(self.model, step.optimizer, step.average, before, phase):
+                self.log.info(f"epoch {state.epoch + 1}: {line}")
+            state.phase_epoch = state.epoch
+        self.step = dataclasses.replace(self.step, latent=binary_weights(self.model))
+        return phase
 
     def _train_epoch(self, tally: Tally, stop: StopSignals) -> None:
         state, batches = self.state, self.train_batches
+        phase = self._enter_phase()
         seconds_before, images_before, started = state.train_seconds, tally.images, time.monotonic()
 
+        statistics_before = statistics_left(self.model)
         with Ticker(self.log, f"epoch {state.epoch + 1}", batches.images) as ticker:
 
             def on_step(done: int) -> None:
@@ -162,8 +184,18 @@ class TrainingRun:
                 stop.check()
 
             train_one_epoch(
-                self.model, batches, state.epoch, state.batch, self.step, tally, ticker, on_step
+                self.model,
+                batches,
+                state.epoch,
+                state.batch,
+                self.step,
+                tally,
+                ticker,
+                on_step,
+                phase,
             )
+        if statistics_before > 0 and statistics_left(self.model) == 0:
+            self.log.info(f"epoch {state.epoch + 1}: statistics over, scales are learned")
 
     def _validate(self, tally: Tally, stop: StopSignals) -> None:
         started = time.monotonic()
@@ -172,7 +204,11 @@ class TrainingRun:
         state, schedule = self.state, self.step.schedule
         last_step = (state.epoch + 1) * schedule.steps_per_epoch - 1
         lr = schedule.lr(last_step, self.recipe.optimizer.lr)
-        is_best = state.finish_epoch(tally.metrics(), val, lr, time.monotonic() - started)
+        is_final = phase_of(self.recipe, state.epoch).is_final
+        seconds = time.monotonic() - started
+        is_best = state.finish_epoch(tally.metrics(), val, lr, seconds, is_final)
+        if self.bit_costs is not None:
+            state.history[-1] = {**state.history[-1], **self.bit_costs.figures()}
         if is_best:
             with self.step.average.in_place(self.model):
                 write_checkpoint(self.folder.best, self._checkpoint({}))
@@ -225,6 +261,10 @@ class TrainingRun:
             weights=self.model.state_dict(),
             classes=self.experiment.dataset.classes,
             input_shape=self.experiment.dataset.shape,
-            metrics={"epoch": self.state.epoch, "val": self.state.val},
+            metrics={
+                "epoch": self.state.epoch,
+                "phase_epoch": self.state.phase_epoch,
+                "val": self.state.val,
+            },
             training=training,
         )

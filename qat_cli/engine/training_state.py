@@ -25,6 +25,8 @@ class TrainingState:
         best_epoch: the epoch (1 is the first) of the best checkpoint; 0: none yet.
         best_val: its validation figures.
         float_test: test figures of the float model that training started from; empty if unknown.
+        phase_epoch: the epoch (0 is the first) in whose phase the quantizers are; ``None``: as
+            they were built.
     """
 
     epoch: int = 0
@@ -37,10 +39,18 @@ class TrainingState:
     best_epoch: int = 0
     best_val: Mapping[str, Any] = field(default_factory=dict)
     float_test: Mapping[str, Any] = field(default_factory=dict)
+    phase_epoch: int | None = None
 
-    def finish_epoch(self, train: Metrics, val: Metrics, lr: float, val_seconds: float) -> bool:
+    def finish_epoch(
+        self, train: Metrics, val: Metrics, lr: float, val_seconds: float, is_final: bool = True
+    ) -> bool:
         """Note that the epoch is trained and validated.
 
+        Args:
+            train, val: figures of the epoch.
+            lr: learning rate at its end.
+            val_seconds: taken by the validation.
+            is_final: it was quantized as the recipe says; others are never the best.
         Returns:
             It is the best so far: a higher validation top-1, or the same with a lower loss. Of
             epochs with both the same, the earliest stays the best.
@@ -63,16 +73,19 @@ class TrainingState:
         )
         self.batch, self.tally, self.train_seconds = 0, {}, 0.0
         self.val = val.as_dict()
-        is_best = not self.best_epoch or _rank(self.val) > _rank(self.best_val)
+        is_best = is_final and (not self.best_epoch or _rank(self.val) > _rank(self.best_val))
         if is_best:
             self.best_epoch, self.best_val = self.epoch, self.val
         return is_best
 
-    def has_stalled(self, patience: int | None) -> bool:
-        """Validation top-1 was not raised in the last ``patience`` epochs; ``None``: never."""
-        if patience is None or len(self.history) <= patience:
+    def has_stalled(self, patience: int | None, first: int = 0) -> bool:
+        """Validation top-1 was not raised in the last ``patience`` epochs; ``None``: never.
+
+        Epochs before ``first`` (0 is the first), which cannot be the best, do not count.
+        """
+        top1 = [float(row["val_top1"]) for row in self.history[first:]]
+        if patience is None or len(top1) <= patience:
             return False
-        top1 = [float(row["val_top1"]) for row in self.history]
         return max(top1[-patience:]) <= max(top1[:-patience])
 
 

@@ -5,6 +5,7 @@ A recipe says which model learns which data with which quantizers, and how. ``Re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import (
@@ -13,18 +14,22 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from qat_cli.recipes.data_schema import AugmentConfig as AugmentConfig
 from qat_cli.recipes.data_schema import DataConfig as DataConfig
 from qat_cli.recipes.data_schema import FakeConfig as FakeConfig
 from qat_cli.recipes.distill_schema import DistillConfig as DistillConfig
+from qat_cli.recipes.optimizer_schema import OptimizerConfig as OptimizerConfig
 from qat_cli.recipes.quant_schema import MatchConfig as MatchConfig
 from qat_cli.recipes.quant_schema import QuantConfig as QuantConfig
 from qat_cli.recipes.quant_schema import QuantizerConfig as QuantizerConfig
 from qat_cli.recipes.quant_schema import RuleConfig as RuleConfig
 from qat_cli.recipes.quant_schema import RuleQuantizerConfig as RuleQuantizerConfig
 from qat_cli.recipes.quant_schema import StrictModel as StrictModel
+from qat_cli.recipes.schedule_schema import BitWidthConfig as BitWidthConfig
+from qat_cli.recipes.schedule_schema import ScheduleConfig as ScheduleConfig
 
 
 class ModelConfig(StrictModel):
@@ -39,43 +44,6 @@ class ModelConfig(StrictModel):
     )
     weights: str | None = Field(
         default=None, description="File with float weights to start from; null: random."
-    )
-
-
-class OptimizerConfig(StrictModel):
-    """The optimizer; learned scales of quantizers can have settings of their own."""
-
-    name: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="The method.")
-    lr: PositiveFloat = Field(default=0.1, description="Peak learning rate.")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum (sgd only).")
-    nesterov: bool = Field(default=False, description="Nesterov momentum (sgd only).")
-    weight_decay: NonNegativeFloat = Field(default=0.0, description="Decay of weights.")
-    scale_lr: PositiveFloat | None = Field(
-        default=None, description="Peak learning rate of learned scales; null: lr."
-    )
-    scale_weight_decay: NonNegativeFloat = Field(default=0.0, description="Decay of scales.")
-    clip_grad_norm: PositiveFloat | None = Field(
-        default=None, description="Largest norm of the whole gradient; null: no limit."
-    )
-
-
-class ScheduleConfig(StrictModel):
-    """The learning rate over time, changed before every optimizer step."""
-
-    name: Literal["cosine", "step", "constant"] = Field(
-        default="cosine", description="Shape of the decay after the warm-up."
-    )
-    warmup_epochs: NonNegativeFloat = Field(
-        default=0.0, description="Epochs in which the rate climbs linearly from 0 to lr."
-    )
-    min_lr: NonNegativeFloat = Field(
-        default=0.0, description="Learning rate at the end (cosine only)."
-    )
-    milestones: list[NonNegativeFloat] = Field(
-        default_factory=list, description="Epochs at which the rate is lowered (step only)."
-    )
-    gamma: float = Field(
-        default=0.1, gt=0, le=1, description="Factor at each milestone (step only)."
     )
 
 
@@ -137,6 +105,16 @@ class TrainConfig(StrictModel):
         description="Validate, and keep as the best, a moving average of the weights over about "
         "1 / (1 - decay) steps, begun when quantizers have their statistics; null: the weights.",
     )
+    bit_width_penalty: NonNegativeFloat = Field(
+        default=0.0,
+        description="Added to the loss for every bit of the mean bit width of the weights and of "
+        "that of the activations, where they are learned (bit_width_impl_type: parameter).",
+    )
+    bit_width_weighting: Literal["size", "macs"] = Field(
+        default="size",
+        description="What a weight's bits count by in the mean: size (stored once) or macs (its "
+        "multiplications per image); activations count once per image.",
+    )
     early_stopping_patience: PositiveInt | None = Field(
         default=None,
         description="Stop after so many epochs without a higher validation top-1; null: off.",
@@ -182,3 +160,23 @@ class Recipe(StrictModel):
     calibrate: CalibrateConfig = Field(
         default_factory=CalibrateConfig, description="Post-training calibration."
     )
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Recipe:
+        problems = list(self._schedule_problems())
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _schedule_problems(self) -> Iterator[str]:
+        schedule, epochs = self.schedule, self.train.epochs
+        if schedule.final_epoch >= epochs:
+            yield (
+                f"schedule.float_epochs and schedule.bit_widths end after {schedule.final_epoch} "
+                f"epochs and train.epochs is {epochs}: no epoch is left that is quantized as quant "
+                "says; raise train.epochs or end them earlier"
+            )
+        if self.quant is None:
+            for key in ("float_epochs", "bit_widths", "freeze_scales_epoch"):
+                if getattr(schedule, key) not in (0, [], None):
+                    yield f"schedule.{key} is set but quant is null: there is nothing to quantize"

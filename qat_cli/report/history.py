@@ -23,6 +23,9 @@ COLUMNS = (
     "seconds",  # of the epoch, validation included
 )
 
+#: Mean bit widths, where some are learned.
+LEARNED_COLUMNS = ("weight_bits", "activation_bits")
+
 
 def write_metrics(path: Path, history: Sequence[Row]) -> None:
     """Write one row per epoch; the file is replaced as a whole.
@@ -31,9 +34,11 @@ def write_metrics(path: Path, history: Sequence[Row]) -> None:
         WorkFailed: the file cannot be written.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
+    learned = [key for key in LEARNED_COLUMNS if any(key in row for row in history)]
+    columns = [*COLUMNS, *learned]
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
-    writer.writerows({key: _short(row[key]) for key in COLUMNS} for row in history)
+    writer.writerows({key: _short(row[key]) for key in columns if key in row} for row in history)
     write_atomically(path, text.getvalue().encode())
 
 

@@ -90,6 +90,8 @@ from .scaling import TernaryThreshold as TernaryThreshold
 from .scaling import TruncMsbScaling as TruncMsbScaling
 from .scaling import TruncScalingWrapper as TruncScalingWrapper
 from .scaling import finish_statistics as finish_statistics
+from .scaling import hold_statistics as hold_statistics
+from .scaling import statistics_left as statistics_left
 from .shape import OverBatchOverTensorView as OverBatchOverTensorView
 from .shape import OverOutputChannelView as OverOutputChannelView
 from .shape import OverRowView as OverRowView

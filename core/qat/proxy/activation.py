@@ -11,6 +11,7 @@ from qat.tensor import QuantTensor
 
 from .base import QuantProxy
 from .fusion import fused_arguments
+from .kept_range import read_range, write_range
 
 
 class ActQuantProxyFromInjector(QuantProxy):
@@ -65,6 +66,14 @@ class ActQuantProxyFromInjector(QuantProxy):
         #: Whether each tensor gets a scale of its own, as declared by the quantizer.
         kind = str(self._declared("scaling_impl_type")).lower()
         self.is_dynamic = kind == ScalingImplType.DYNAMIC
+
+    def set_bit_width(self, bit_width: int | None) -> None:
+        before, statistic = self.tensor_quant, self._declared("scaling_stats_op")
+        range_before = None if before is None else read_range(before)
+        super().set_bit_width(bit_width)
+        # Another statistic measures another range: its phase begins again.
+        if range_before is not None and self._declared("scaling_stats_op") == statistic:
+            write_range(self.tensor_quant, range_before)
 
     def scale(self) -> Tensor | None:
         """The scale now in use; None where nothing is quantized, or each tensor has its own."""

@@ -10,6 +10,7 @@ from qat import config, jit
 from qat.enums import ScalingPerOutputType
 from qat.formats import FloatFormat
 from qat.inject import ExtendedInjector
+from qat.quantizers.bit_widths import with_bit_width
 
 from .fusion import describe
 
@@ -40,18 +41,27 @@ class QuantProxy(nn.Module):
         # A plain list: the layers own the proxy, not the other way round.
         self.tracked_modules: list[nn.Module] = []
         self.tensor_quant = None
+        self._stand_ins: dict[str, Any] = {}
         self._attributes_used: frozenset[str] = frozenset()
         self.register_load_state_dict_post_hook(_forgive_missing_keys)
         self.add_tracked_module(layer)
 
     @property
     def quant_injector(self) -> Any:
-        """The declaration with ``module`` bound to the layer, or to the tuple of layers."""
+        """The declaration with ``module`` bound to the layer, or to the tuple of layers.
+
+        With what :meth:`set_bit_width` put in place of declared attributes.
+        """
         if self.injector is None:
             return None
         tracked = self.tracked_modules
         module = tracked[0] if len(tracked) == 1 else tuple(tracked)
-        return self.injector.let(module=module)
+        return self.injector.let(module=module, **self._stand_ins)
+
+    @property
+    def bit_width_set(self) -> int | None:
+        """What :meth:`set_bit_width` put in place of the declared bit width; None for nothing."""
+        return self._stand_ins.get("bit_width")
 
     @property
     def is_quant_enabled(self) -> bool:
@@ -104,6 +114,30 @@ class QuantProxy(nn.Module):
         fresh.train(self.training)
         self.tensor_quant = fresh
 
+    def set_bit_width(self, bit_width: int | None) -> None:
+        """Build the quantizer anew with another bit width than the declared one.
+
+        A learned scale starts again from the statistic of the weight on the new grid; one of
+        activations keeps its range. Loading a state dict afterwards keeps the bit width. A binary
+        quantizer becomes an integer one, see :func:`qat.quantizers.bit_widths.with_bit_width`.
+
+        Args:
+            bit_width: whole number from 1 to 32; None for the declared one.
+        Raises:
+            ValueError: the quantizer can not have this many bits; it stays as it was.
+        """
+        if self.injector is None:
+            return
+        before = self._stand_ins
+        try:
+            self._stand_ins = {} if bit_width is None else with_bit_width(self.injector, bit_width)
+            self.init_tensor_quant()
+            self._check_bit_width(bit_width)
+        except BaseException:
+            self._stand_ins = before
+            self.init_tensor_quant()
+            raise
+
     def has_own_scale(self) -> bool:
         """Whether the scale follows from the quantizer alone, without the layer's input."""
         return True
@@ -140,6 +174,17 @@ class QuantProxy(nn.Module):
         if self.injector is None or name not in self.injector:
             return default
         return getattr(self.quant_injector, name)
+
+    def _check_bit_width(self, wanted: int | None) -> None:
+        if wanted in (None, self.injector.bit_width):  # type: ignore[union-attr]
+            return
+        with torch.no_grad():
+            found = self.bit_width()
+        if found is not None and int(found) < wanted:
+            raise ValueError(
+                f"{self.injector.__name__} has {int(found)} bits, whatever bit_width says; "  # type: ignore[union-attr]
+                f"{wanted} bits need another quantizer."
+            )
 
     def _check_groups(self, fresh: nn.Module) -> None:
         in_groups = self._declared("scaling_per_output") == ScalingPerOutputType.GROUP

@@ -8,6 +8,7 @@ from .presets import (
     LearnedFromBounds,
     LearnedFromMSE,
     LearnedFromPercentile,
+    OneBit,
     SignedInt8,
     UnsignedInt8,
 )
@@ -47,14 +48,13 @@ class _ConstantAct(ConstantScale, ActResolver):
     max_val = 1.0
 
 
-class SignedBinaryActPerTensorConst(_ConstantAct):
+class SignedBinaryActPerTensorConst(OneBit, _ConstantAct):
     """1 bit, ``-s`` or ``s`` with ``s = max(|min_val|, |max_val|)``, 1 unless given.
 
     The gradient is zero outside ``[-s, s]``.
     """
 
     tensor_quant = ClampedBinaryQuant
-    bit_width = 1
 
 
 class SignedTernaryActPerTensorConst(_ConstantAct):

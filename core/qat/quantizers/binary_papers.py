@@ -14,14 +14,12 @@ from qat.enums import RestrictValueType, ScalingPerOutputType, SignGradient, Sta
 from qat.inject import ExtendedInjector, value
 
 from .binary_ternary import MeanStats
-from .presets import ConstantScale, PerChannel
+from .presets import ConstantScale, OneBit, PerChannel
 from .roles import ActResolver, WeightResolver
 
 
-class _EstimatedBinary(ExtendedInjector):
+class _EstimatedBinary(OneBit):
     tensor_quant = EstimatedBinaryQuant
-    signed = True
-    bit_width = 1
 
 
 class _MeanBinaryWeight(_EstimatedBinary, MeanStats, WeightResolver):
@@ -65,6 +63,7 @@ class IRNetWeight(PerChannel, _MeanBinaryWeight):
     """
 
     sign_gradient_type = SignGradient.EDE
+    wider_class = EstimatedBinaryQuant  # no wider one: none standardizes the weight
     restrict_scaling_type = RestrictValueType.POWER_OF_TWO
     restrict_value_float_to_int_impl = RoundSte
     prepare_impl = Standardize

@@ -8,7 +8,7 @@ from qat.components.quant import ClampedBinaryQuant
 from qat.enums import QuantType, ScalingImplType, StatsOp
 from qat.inject import ExtendedInjector
 
-from .presets import PerChannel
+from .presets import OneBit, PerChannel
 from .roles import ActResolver, WeightResolver
 
 
@@ -27,16 +27,12 @@ class LearnedFromMean(ExtendedInjector):
     collect_stats_steps = 300
 
 
-class _BinaryWeight(WeightResolver):
+class _BinaryWeight(OneBit, WeightResolver):
     quant_type = QuantType.BINARY
-    signed = True
-    bit_width = 1
 
 
-class _BinaryAct(ActResolver):
+class _BinaryAct(OneBit, ActResolver):
     tensor_quant = ClampedBinaryQuant
-    signed = True
-    bit_width = 1
 
 
 class _Ternary(ExtendedInjector):

@@ -3,8 +3,11 @@
 from typing import Any
 
 from qat.components.bit_width import BIT_WIDTH
-from qat.enums import BitWidthImplType, lookup
+from qat.enums import BitWidthImplType, StatsOp, lookup
 from qat.inject import ExtendedInjector, value
+
+#: Bits of grids that have one magnitude: binary and ternary ones.
+FEW_LEVELS = 2
 
 
 class BitWidthResolver(ExtendedInjector):
@@ -29,3 +32,29 @@ def check_narrow_range(narrow_range: bool, bit_width: Any) -> None:
 def is_learned(bit_width_impl_type: Any) -> bool:
     """Whether this choice, by enum or name, is a learned bit width."""
     return str(bit_width_impl_type).lower() == BitWidthImplType.PARAMETER
+
+
+def with_bit_width(injector: Any, bit_width: int) -> dict[str, Any]:
+    """What to change in a declaration so that its quantizer has ``bit_width`` bits.
+
+    One that is binary (``wider_class``) becomes the symmetric integer quantizer of the same
+    granularity on more bits. Where binary and ternary quantizers have ``s``, the mean magnitude, a
+    grid of more levels has the largest at its end.
+
+    Raises:
+        ValueError: the declaration has no bit width of its own, or learns it.
+    """
+    name = injector.__name__
+    if "bit_width" not in injector or getattr(injector, "float_format", None) is not None:
+        raise ValueError(f"{name} has no bit width to set; choose an integer quantizer.")
+    if is_learned(injector.bit_width_impl_type):
+        raise ValueError(f"{name} learns its bit width; it can not be set from outside as well.")
+    changes: dict[str, Any] = {"bit_width": bit_width}
+    declared = injector.bit_width
+    if bit_width <= declared or declared > FEW_LEVELS:
+        return changes
+    if "wider_class" in injector:
+        changes |= {"tensor_quant": injector.wider_class, "narrow_range": True}
+    if "scaling_stats_op" in injector and str(injector.scaling_stats_op).lower() == StatsOp.AVE:
+        changes["scaling_stats_op"] = StatsOp.MAX
+    return changes

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qat.components.quant import RescalingIntQuant
 from qat.components.rounding import CeilSte
 from qat.enums import (
     QuantType,
@@ -36,6 +37,14 @@ class UnsignedInt8(ExtendedInjector):
     quant_type = QuantType.INT
     signed = False
     bit_width = 8
+
+
+class OneBit(ExtendedInjector):
+    """1 bit signed: -1 and 1; ``wider_class`` is the quantizer of more bits in its place."""
+
+    signed = True
+    bit_width = 1
+    wider_class: Any = RescalingIntQuant
 
 
 class PerChannel(ExtendedInjector):

@@ -10,6 +10,7 @@ from .presets import (
     LearnedFromMSE,
     MaxStats,
     NarrowInt8,
+    OneBit,
     PerChannel,
 )
 from .roles import WeightResolver
@@ -47,12 +48,11 @@ class _ConstantWeight(ConstantScale, WeightResolver):
     narrow_range = True
 
 
-class SignedBinaryWeightPerTensorConst(_ConstantWeight):
+class SignedBinaryWeightPerTensorConst(OneBit, _ConstantWeight):
     """1 bit, ``-s`` or ``s`` with a constant ``s = scaling_const``, 0.1 unless given."""
 
     tensor_quant = ClampedBinaryQuant
     tensor_clamp_impl = TensorClampSte
-    bit_width = 1
 
 
 class SignedTernaryWeightPerTensorConst(_ConstantWeight):

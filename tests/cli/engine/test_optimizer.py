@@ -8,6 +8,7 @@ from qat.nn import QuantLinear
 from qat_cli.engine.optimizer import (
     binary_weights,
     clamp_latent,
+    forget,
     make_optimizer,
     set_learning_rate,
 )
@@ -38,6 +39,45 @@ def test_what_a_quantizer_learns_beside_its_scale_is_not_decayed():
     groups = make_optimizer(model, OptimizerConfig(lr=0.1, weight_decay=0.01)).param_groups
     decayed = [parameter for g in groups if g["weight_decay"] for parameter in g["params"]]
     assert [id(parameter) for parameter in decayed] == [id(model[0].weight)]
+
+
+def test_what_quantizers_learn_and_latent_weights_have_their_own_settings():
+    from qat.quantizers import SignedBinaryWeightPerChannelParam
+
+    binary = QuantLinear(3, 2, weight_quant=SignedBinaryWeightPerChannelParam)
+    learned = QuantLinear(3, 2, weight_bit_width_impl_type="parameter")
+    model = nn.Sequential(binary, learned)
+    config = OptimizerConfig(
+        lr=0.1, weight_decay=0.01, latent_weight_decay=0.0, bit_width_lr=2.0,
+        bit_width_weight_decay=0.3,
+    )  # fmt: skip
+    groups = make_optimizer(model, config).param_groups
+    found = {id(p): (g["peak_lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    bits = learned.weight_quant.tensor_quant.msb_clamp_bit_width_impl.bit_width_offset
+    assert found[id(binary.weight)] == (0.1, 0.0) and found[id(learned.weight)] == (0.1, 0.01)
+    assert found[id(bits)] == (2.0, 0.3)
+    binary.weight_quant.set_bit_width(8)  # declared binary, whatever it is on the way
+    again = make_optimizer(model, config).param_groups
+    assert [g["kind"] for g in again] == [g["kind"] for g in groups]
+    default = make_optimizer(model, OptimizerConfig(weight_decay=0.01)).param_groups
+    assert [g["weight_decay"] for g in default if g["kind"] == "latent weights"] == [0.01]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_a_parameter_that_is_forgotten_goes_on_as_from_a_first_step(name):
+    """Compared with one that is new to its optimizer."""
+    old, new = (nn.Parameter(torch.zeros(2)) for _ in range(2))
+    config = OptimizerConfig(name=name, lr=0.1)
+    optimizers = [make_optimizer(nn.ParameterList([each]), config) for each in (old, new)]
+    old.grad = torch.tensor([5.0, -1.0])
+    optimizers[0].step()
+    forget(optimizers[0], [old])
+    with torch.no_grad():
+        old.zero_()
+    for parameter, optimizer in zip((old, new), optimizers, strict=True):
+        parameter.grad = torch.tensor([1.0, 2.0])
+        optimizer.step()
+    torch.testing.assert_close(old, new)
 
 
 def test_every_group_follows_the_schedule_from_its_own_peak():

@@ -1,6 +1,7 @@
 """Learning rates over time; numbers worked out by hand."""
 
 import pytest
+import torch
 
 from qat_cli.engine.schedule import Schedule
 from qat_cli.recipes.schema import ScheduleConfig
@@ -34,3 +35,32 @@ def test_a_peak_below_the_minimum_is_not_raised():
 def test_a_run_that_is_all_warm_up_is_fine():
     found = rates(range(10), epochs=1, warmup_epochs=5)
     assert found == sorted(found) and found[-1] < 1
+
+
+def test_one_cycle_climbs_and_falls_along_cosines():
+    # 4 of 12 steps climb from 0.1 of 2.0; c(0) = 0, c(1/2) = 1/2; then 8 steps down to 0.4.
+    found = rates(
+        [0, 2, 4, 8, 12], 3, 4, 2.0, name="onecycle", warmup_epochs=1, start_factor=0.1, min_lr=0.4
+    )
+    assert found == pytest.approx([0.2, 1.1, 2.0, 1.2, 0.4])
+
+
+def test_one_cycle_is_the_schedule_of_torch():
+    """torch takes the first of its steps as the last of the climb begins: 4 of 13, counted so."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 2.0, total_steps=13, pct_start=5 / 13, div_factor=25, final_div_factor=1e9
+    )
+    expected = []
+    for _ in range(13):
+        expected.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    found = rates(range(13), 3, 4, 2.0, name="onecycle", warmup_epochs=1)
+    assert found == pytest.approx(expected, abs=1e-7)
+
+
+def test_one_cycle_without_a_climb_is_refused():
+    with pytest.raises(ValueError, match="warmup_epochs, which is 0; set it"):
+        ScheduleConfig(name="onecycle")

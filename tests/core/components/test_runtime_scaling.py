@@ -16,6 +16,8 @@ from qat.components import (
     PowerOfTwoRestrictValue,
     RuntimeStatsScaling,
     finish_statistics,
+    hold_statistics,
+    statistics_left,
 )
 
 #: Their largest magnitudes are 4, 8, 2, 16.
@@ -450,7 +452,7 @@ def test_eager_steps_go_on_where_compiled_ones_stopped(counted):
 
 
 def test_quantizers_in_their_phase_are_counted(built):
-    model = torch.nn.ModuleList(
+    model = torch.torch.nn.ModuleList(
         [built(learned(steps=1)), built(learned(steps=3)), built(running())]
     )
     assert finish_statistics(model) == 2
@@ -470,3 +472,23 @@ def test_phase_ends_the_same_with_the_jit(toolchain):
     scripted = jit.script(learned())
     fed(scripted, BATCHES)
     assert scripted.collecting is False
+
+
+def test_statistics_left_is_that_of_the_longest_phase():
+    short, long = (ParameterFromRuntimeStatsScaling(steps, AbsMax()) for steps in (1, 3))
+    model = torch.nn.ModuleList([short, long, RuntimeStatsScaling(AbsMax())])
+    assert statistics_left(model) == 3
+    for scaling in model:
+        scaling(torch.ones(2))
+    assert statistics_left(model) == 2
+
+
+def test_held_statistics_are_used_and_take_no_more_until_training_begins_again():
+    learned, running = ParameterFromRuntimeStatsScaling(9, AbsMax()), RuntimeStatsScaling(AbsMax())
+    model = torch.nn.ModuleList([learned, running])
+    for scaling in model:
+        scaling(torch.full((2,), 2.0))
+    hold_statistics(model)
+    assert [scaling(torch.full((2,), 7.0)).detach() for scaling in model] == [2.0, 2.0]
+    model.train()
+    assert [scaling(torch.full((2,), 7.0)).detach() for scaling in model] == [7.0, 7.0]

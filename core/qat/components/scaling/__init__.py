@@ -33,7 +33,9 @@ from .lsq_plus import LSQPlusZeroPoint as LSQPlusZeroPoint
 from .phase import collects_statistics as collects_statistics
 from .phase import finish_collecting as finish_collecting
 from .phase import finish_statistics as finish_statistics
+from .phase import hold_statistics as hold_statistics
 from .phase import start_collecting as start_collecting
+from .phase import statistics_left as statistics_left
 from .pre_scaling import ParameterPreScalingWeightNorm as ParameterPreScalingWeightNorm
 from .pre_scaling import StatsPreScaling as StatsPreScaling
 from .runtime import ParameterFromRuntimeStatsScaling as ParameterFromRuntimeStatsScaling

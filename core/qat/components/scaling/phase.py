@@ -40,6 +40,31 @@ def finish_statistics(model: nn.Module) -> int:
     return left
 
 
+def statistics_left(model: nn.Module) -> int:
+    """Training calls until the last statistics phase in ``model`` is over; 0 where all are.
+
+    A running scale (``RuntimeStatsScaling``) has no end and is not counted.
+    """
+    left = 0
+    for module in model.modules():
+        if collects_statistics(module) and hasattr(module, "collect_stats_steps"):
+            scaling: Any = module
+            left = max(left, scaling.collect_stats_steps - int(scaling.counter))
+    return left
+
+
+def hold_statistics(model: nn.Module) -> None:
+    """Let every quantizer of ``model`` use the statistics it has, and take no more.
+
+    Until the next ``train()``. A statistics phase that is not over ends with what it has so far.
+    """
+    for module in model.modules():
+        if collects_statistics(module):
+            module.eval()
+            if hasattr(module, "collect_stats_steps"):
+                module.collecting = False  # type: ignore[assignment]
+
+
 def start_collecting(module: Any) -> Dict[str, Any]:
     """Forget what was collected and average truly until :func:`finish_collecting`.
 
