@@ -18,6 +18,7 @@ from qat_cli.commands.datasets import datasets
 from qat_cli.commands.doctor import doctor
 from qat_cli.commands.evaluate import evaluate
 from qat_cli.commands.explain import explain
+from qat_cli.commands.inspect import inspect
 from qat_cli.commands.models import models
 from qat_cli.commands.train import train
 from qat_cli.versions import program_version
@@ -41,6 +42,7 @@ app.command(
         "qat train --recipe resnet_w4a4 --epochs 5 quant.weight.bit_width=2",
         "qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/",
         "qat train --recipe binary_resnet --resume",
+        "qat train --recipe resnet_w4a4 --data images/ --dry-run",
     ),
 )(train)
 app.command(
@@ -59,6 +61,14 @@ app.command(
         "qat eval --model resnet20 --weights float.pt --data images/",
     ),
 )(evaluate)
+app.command(
+    "inspect",
+    cls=Command,
+    epilog=examples(
+        "qat inspect --recipe resnet_w4a4",
+        "qat inspect --checkpoint runs/train/binary_resnet-001/checkpoints/best.pt",
+    ),
+)(inspect)
 app.add_typer(recipes.app, name="recipes")
 app.command(
     "explain",

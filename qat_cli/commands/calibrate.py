@@ -10,6 +10,7 @@ from qat_cli.commands.options import (
     BackendOption,
     DataOption,
     DeviceOption,
+    DryRunOption,
     JsonOption,
     ModelOption,
     OutOption,
@@ -44,6 +45,7 @@ def calibrate(
     seed: SeedOption = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -70,11 +72,18 @@ def calibrate(
     }
     changes = [*(overrides or []), *([] if images is None else [f"calibrate.images={images}"])]
     chosen = load_recipe(recipe, changes, options)
-    from qat_cli.engine import calibrate_run, keep_freed_memory
+    from qat_cli.engine import calibrate_run, dry_calibrate, keep_freed_memory
 
     keep_freed_memory()
     allow_user_code = names_model(named_keys(changes, options))
     console = Console(json, quiet)
+    if dry_run:
+        from qat_cli.commands.dry_run_view import show_dry_run
+
+        if out is not None:
+            raise UserError("--dry-run keeps nothing: leave --out out")
+        show_dry_run("calibrate", dry_calibrate(chosen, allow_user_code, console), console)
+        return
     _answer(calibrate_run(chosen, out, allow_user_code, console), console)
 
 

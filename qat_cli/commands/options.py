@@ -73,6 +73,12 @@ LoggerOption = Annotated[
     Literal["none", "tensorboard"] | None,
     typer.Option("--logger", help="Where the figures of epochs go, beside metrics.csv."),
 ]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Build all of it, show layers, sizes, memory and time; keep nothing."
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
 ]

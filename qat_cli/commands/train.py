@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -12,6 +14,7 @@ from qat_cli.commands.options import (
     BatchSizeOption,
     DataOption,
     DeviceOption,
+    DryRunOption,
     JsonOption,
     LoggerOption,
     ModelOption,
@@ -49,6 +52,9 @@ def train(
         float | None, typer.Option("--lr", metavar="X", help="Peak learning rate.")
     ] = None,
     batch_size: BatchSizeOption = None,
+    auto_batch: Annotated[
+        bool, typer.Option("--auto-batch", help="Halve the batch size until a step fits.")
+    ] = False,
     seed: SeedOption = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
@@ -60,6 +66,7 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only operations that repeat bit by bit.")
     ] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -79,6 +86,7 @@ def train(
         "epochs": epochs,
         "lr": lr,
         "batch_size": batch_size,
+        "auto_batch": auto_batch or None,
         "seed": seed,
         "device": device,
         "backend": backend,
@@ -88,6 +96,9 @@ def train(
     }
     changes = overrides or []
     keys = named_keys(changes, options)
+    if dry_run:
+        _dry_run(recipe, changes, options, out, resume, console)
+        return
     if resume:
         from qat_cli.engine import keep_freed_memory, resume_run
         from qat_cli.report import find_run_folder
@@ -107,3 +118,27 @@ def train(
         keep_freed_memory()
         finished = start_run(chosen, out, names_model(keys), console, names_teacher(keys))
     train_view.show(finished, console)
+
+
+def _dry_run(
+    recipe: str | None,
+    changes: list[str],
+    options: Mapping[str, object],
+    out: Path | None,
+    resume: bool,
+    console: Console,
+) -> None:
+    if resume or out is not None:
+        raise UserError("--dry-run looks at a run before it: leave --resume and --out out")
+    if recipe is None:
+        raise UserError(train_view.which_recipe(changes))
+    from qat_cli.commands.dry_run_view import show_dry_run
+    from qat_cli.recipes import load_recipe
+
+    chosen = load_recipe(recipe, changes, options)
+    from qat_cli.engine import dry_train, keep_freed_memory
+
+    keep_freed_memory()
+    keys = named_keys(changes, options)
+    found = dry_train(chosen, names_model(keys), names_teacher(keys), console)
+    show_dry_run("train", found, console)

@@ -26,6 +26,7 @@ from qat_cli.engine.experiment import (
 from qat_cli.engine.lines import test_line
 from qat_cli.engine.measure import measure
 from qat_cli.engine.metrics import Metrics
+from qat_cli.engine.out_of_memory import evaluation_explained
 from qat_cli.errors import UserError
 from qat_cli.recipes import Recipe
 from qat_cli.report import (
@@ -137,6 +138,7 @@ def show_images(experiment: Experiment, console: Console) -> int:
     with (
         torch.no_grad(),
         calibration_mode(model),
+        evaluation_explained(model, batches, "calibrate.batch_size"),
         Ticker(console, "calibrating", batches.images) as ticker,
     ):
         for images, _ in batches.epoch():

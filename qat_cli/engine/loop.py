@@ -15,6 +15,7 @@ from qat_cli.data import Batches
 from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
+from qat_cli.engine.out_of_memory import evaluation_explained
 from qat_cli.engine.phases import AS_BUILT, Phase
 from qat_cli.engine.precision import Precision
 from qat_cli.engine.step import Step
@@ -107,12 +108,17 @@ def evaluate(
         console: shows progress under ``label``.
         on_batch: called after each batch; may raise to stop there.
         tally: counts instead of a plain one.
+    Raises:
+        WorkFailed: memory runs out; says which batch size would fit.
     """
     was_training = model.training
     model.eval()
     tally = tally or Tally(batches.device)
     try:
-        with Ticker(console, label, batches.images) as ticker:
+        with (
+            evaluation_explained(model, batches, "train.eval_batch_size"),
+            Ticker(console, label, batches.images) as ticker,
+        ):
             for images, labels in batches.epoch():
                 logits = model(images)
                 tally.add(F.cross_entropy(logits, labels), logits, labels)

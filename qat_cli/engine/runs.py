@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qat_cli.checkpoint import Checkpoint, library_versions, read_checkpoint
+from qat_cli.checkpoint import Checkpoint, WeightsFile, library_versions, read_checkpoint
 from qat_cli.console import Console
+from qat_cli.engine.auto_batch import with_fitting_batch
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
@@ -75,22 +77,61 @@ def start_run(
     with ExitStack() as to_the_end:
         with discarded_on_failure(folder):
             log.info(f"run folder: {folder.path}")
-            experiment = float_experiment(recipe, allow_user_code, log)
-            log.info(_description(experiment))
-            teacher = make_teacher(experiment, allow_teacher_code, log)
-            to_the_end.enter_context(deterministic(recipe))
-            to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
-            weights = with_start_weights(experiment, log)
-            as_float = float_copy(experiment, weights)
-            experiment = quantized(experiment, log)
-            if weights is not None:
-                restore_quantizers(experiment, weights, log)
-            experiment = decoded(experiment, PARTS, log)
-            again = _resume_command(folder, experiment)
-            run = TrainingRun(experiment, recipe, folder, log, again, teacher)
-            run.state.float_test = float_figures(as_float, experiment.dataset, weights, log)
-            write_recipe(folder.recipe, experiment.recipe, "train")
+            built = build_run(recipe, folder, log, allow_user_code, allow_teacher_code, to_the_end)
+            run = built.run
+            dataset = run.experiment.dataset
+            run.state.float_test = float_figures(built.as_float, dataset, built.weights, log)
+            write_recipe(folder.recipe, run.recipe, "train")
         return _finish(run)
+
+
+@dataclass(frozen=True)
+class BuiltRun:
+    """A run before its first step, and what the float model's figures are found from."""
+
+    run: TrainingRun
+    as_float: Experiment | None
+    weights: WeightsFile | None
+
+
+def build_run(
+    recipe: Recipe,
+    folder: RunFolder,
+    log: RunLog,
+    allow_user_code: bool,
+    allow_teacher_code: bool,
+    to_the_end: ExitStack,
+) -> BuiltRun:
+    """Everything that a run needs: data, model, weights, quantizers, optimizer; nothing trained.
+
+    Args:
+        recipe: as loaded.
+        folder: of the run.
+        log: told what was decided.
+        allow_user_code, allow_teacher_code: see :func:`start_run`.
+        to_the_end: is left when the run is over; the backend is in use until then.
+    Raises:
+        UserError: an input cannot be used.
+        WorkFailed: ``train.auto_batch`` finds no batch that fits.
+    """
+    experiment = float_experiment(recipe, allow_user_code, log)
+    log.info(_description(experiment))
+    teacher = make_teacher(experiment, allow_teacher_code, log)
+    to_the_end.enter_context(deterministic(recipe))
+    to_the_end.enter_context(chosen_backend(recipe, experiment.device, log))
+    weights = with_start_weights(experiment, log)
+    as_float = float_copy(experiment, weights)
+    experiment = quantized(experiment, log)
+    if weights is not None:
+        restore_quantizers(experiment, weights, log)
+    experiment = decoded(experiment, PARTS, log)
+    again = _resume_command(folder, experiment)
+    run = TrainingRun(experiment, recipe, folder, log, again, teacher)
+    if recipe.train.auto_batch:
+        fitting = with_fitting_batch(run.recipe, run.model, run.step, run.train_batches, log)
+        experiment = dataclasses.replace(experiment, recipe=fitting)
+        run = TrainingRun(experiment, recipe, folder, log, again, teacher)
+    return BuiltRun(run, as_float, weights)
 
 
 def resume_run(

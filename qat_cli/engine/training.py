@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from qat.components import statistics_left
@@ -22,6 +23,7 @@ from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.out_of_memory import training_explained
 from qat_cli.engine.phases import Phase, enter_phase, phase_of
 from qat_cli.engine.precision import Precision
 from qat_cli.engine.randomness import random_states, restore_random_states
@@ -30,6 +32,7 @@ from qat_cli.engine.step import Step
 from qat_cli.engine.stop import Stopped, StopSignals
 from qat_cli.engine.teacher import Teacher
 from qat_cli.engine.training_state import TrainingState
+from qat_cli.engine.trial import memory_of_step
 from qat_cli.errors import Interrupted, WorkFailed
 from qat_cli.recipes import Recipe
 from qat_cli.report import Loggers, RunFolder, RunLog, write_confusion, write_curves
@@ -183,17 +186,19 @@ class TrainingRun:
                     state.tally = tally.state()  # also for a stop while validating
                 stop.check()
 
-            train_one_epoch(
-                self.model,
-                batches,
-                state.epoch,
-                state.batch,
-                self.step,
-                tally,
-                ticker,
-                on_step,
-                phase,
-            )
+            estimate = partial(memory_of_step, self.model, self.step, batches)
+            with training_explained(batches, self.step.accumulate, estimate):
+                train_one_epoch(
+                    self.model,
+                    batches,
+                    state.epoch,
+                    state.batch,
+                    self.step,
+                    tally,
+                    ticker,
+                    on_step,
+                    phase,
+                )
         if statistics_before > 0 and statistics_left(self.model) == 0:
             self.log.info(f"epoch {state.epoch + 1}: statistics over, scales are learned")
 

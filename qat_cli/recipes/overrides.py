@@ -12,6 +12,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "epochs": "train.epochs",
     "lr": "optimizer.lr",
     "batch_size": "train.batch_size",
+    "auto_batch": "train.auto_batch",
     "seed": "train.seed",
     "device": "train.device",
     "backend": "train.backend",

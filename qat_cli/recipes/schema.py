@@ -57,6 +57,12 @@ class TrainConfig(StrictModel):
         description="Batches per optimizer step, which takes the mean over all their images; the "
         "schedule counts optimizer steps.",
     )
+    auto_batch: bool = Field(
+        default=False,
+        description="Before training, halve batch_size until a step fits into memory, and raise "
+        "accumulate so that an optimizer step has as many images; the run's recipe.yaml has what "
+        "was found.",
+    )
     eval_batch_size: PositiveInt = Field(default=256, description="Images per evaluation step.")
     seed: NonNegativeInt = Field(
         default=0, description="Seed of weights, order of images and augmentation."
