@@ -11,9 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from qat_cli.console import Console
-from qat_cli.errors import Interrupted, UserError, WorkFailed
+from qat_cli.errors import Interrupted, SaidElsewhere, UserError, WorkFailed
 
 DEBUG_FLAG = "--debug"
+#: Where a command finds, in the ``meta`` of its context, the words that it was started with.
+ARGUMENTS = "qat_cli.arguments"
 
 
 class CommandGroup(TyperGroup):
@@ -24,6 +26,7 @@ class CommandGroup(TyperGroup):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
         before, separator, after = _partition(args, "--")
         if DEBUG_FLAG in before:
             before = [DEBUG_FLAG, *(argument for argument in before if argument != DEBUG_FLAG)]
@@ -36,6 +39,8 @@ class CommandGroup(TyperGroup):
         except (UserError, WorkFailed, Interrupted) as error:
             _report(str(error), debug)
             raise typer.Exit(error.exit_code) from None
+        except SaidElsewhere as silent:
+            raise typer.Exit(silent.exit_code) from None
         except KeyboardInterrupt:
             _report("interrupted", debug)
             raise typer.Exit(128 + signal.SIGINT) from None

@@ -31,6 +31,18 @@ class Interrupted(Exception):
         self.exit_code = 128 + signal_number
 
 
+class SaidElsewhere(Exception):
+    """This process ends without a word: another one of the same job says what there is to say.
+
+    Args:
+        exit_code: that of the job.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("said by another process of the job")
+        self.exit_code = exit_code
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The entry of ``known`` that looks most like ``name``, or ``None`` where none is close."""
     by_lower = {entry.lower(): entry for entry in known}

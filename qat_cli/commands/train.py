@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,7 @@ from qat_cli.errors import UserError
 
 
 def train(
+    context: typer.Context,
     recipe: RecipeOption = None,
     overrides: OverridesArgument = None,
     model: ModelOption = None,
@@ -67,6 +68,14 @@ def train(
         bool, typer.Option("--deterministic", help="Only operations that repeat bit by bit.")
     ] = False,
     dry_run: DryRunOption = False,
+    nproc: Annotated[
+        str | None,
+        typer.Option(
+            "--nproc",
+            metavar="N|gpu",
+            help="Train in N processes on this machine, or one per GPU; see docs/distributed.md.",
+        ),
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -77,6 +86,8 @@ def train(
     """
     from qat_cli.recipes import load_recipe
 
+    if nproc is not None and not dry_run:
+        _launch(nproc, context.meta)
     console = Console(json, quiet)
     options = {
         "model": model,
@@ -142,3 +153,13 @@ def _dry_run(
     keys = named_keys(changes, options)
     found = dry_train(chosen, names_model(keys), names_teacher(keys), console)
     show_dry_run("train", found, console)
+
+
+def _launch(nproc: str, meta: Mapping[str, Any]) -> None:
+    """Run this command in several processes and end as they do; where one is wanted, return."""
+    from qat_cli.command_group import ARGUMENTS
+    from qat_cli.launcher import launch, process_count, without_option
+
+    count = process_count(nproc)
+    if count > 1:
+        launch(without_option(meta[ARGUMENTS]), count)

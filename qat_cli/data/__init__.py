@@ -12,3 +12,5 @@ from qat_cli.data.load import pinned as pinned
 from qat_cli.data.preload import without_bad_files as without_bad_files
 from qat_cli.data.prepare import prepared as prepared
 from qat_cli.data.read_ahead import thread_count as thread_count
+from qat_cli.data.share import WHOLE as WHOLE
+from qat_cli.data.share import Share as Share

@@ -14,6 +14,8 @@ from qat_cli.data.dataset import Dataset, Part
 from qat_cli.data.mixing import mixed
 from qat_cli.data.read_ahead import read_ahead, thread_count
 from qat_cli.data.seeds import generator_of, seed_of
+from qat_cli.data.share import WHOLE, Share
+from qat_cli.errors import UserError
 from qat_cli.recipes.schema import AugmentConfig, Recipe
 
 #: Images, float32 [B, C, H, W], and labels: int64 [B], or float32 [B, K], a probability for each
@@ -29,13 +31,16 @@ class Batches:
     """Batches of one part of a dataset.
 
     What epoch ``e`` holds depends on ``seed``, ``e`` and the number of the batch alone, so a run
-    that stops in the middle of an epoch goes on with exactly the batches it would have had.
+    that stops in the middle of an epoch goes on with exactly the batches it would have had. Where
+    several processes work together, the order of the images is that of one process with batches as
+    large as those of all of them.
 
     Args:
         part: the images.
         mean, std: per channel, of images scaled to [0, 1].
-        batch_size: images per batch; the last batch may be smaller. When shuffling, a last batch
-            of one image is left out: batch normalisation cannot use it.
+        batch_size: images per batch and process; the last batch may be smaller. When shuffling, a
+            last batch with less than two images for each process is left out: batch normalisation
+            cannot use one.
         device: where batches are moved to.
         channels_last: memory format of the images.
         shuffle: a new order in every epoch.
@@ -44,6 +49,7 @@ class Batches:
         classes: how many there are; asked for where images are mixed.
         threads: decode and augment files, and augment costly changes, while the model works.
         prefetch: batches that are done and wait for the model, at most, where threads work.
+        share: what of it this process goes through.
     """
 
     part: Part
@@ -58,18 +64,32 @@ class Batches:
     classes: int = 0
     threads: int = 1
     prefetch: int = 2
+    share: Share = WHOLE
 
     @property
     def images(self) -> int:
-        """Images per epoch."""
-        return len(self.part) - (1 if self._drops_last else 0)
+        """Images per epoch, those of the other processes among them."""
+        rest = len(self.part) % self.step_images
+        is_left_out = self.shuffle and rest < min(2 * self.share.count, len(self.part))
+        return len(self.part) - (rest if is_left_out else 0)
 
     @property
-    def _drops_last(self) -> bool:
-        return self.shuffle and len(self.part) > 1 and len(self.part) % self.batch_size == 1
+    def step_images(self) -> int:
+        """Images that all processes together go through in one batch of each."""
+        return self.batch_size * self.share.count
+
+    @property
+    def rounds(self) -> int:
+        """Batches of the process that has the most."""
+        return -(-self.images // self.step_images)
 
     def __len__(self) -> int:
-        return -(-self.images // self.batch_size)
+        return self.rounds if self.shuffle else len(self._own(torch.arange(self.images)))
+
+    def count(self, batch: int) -> tuple[int, int]:
+        """Images of training batch number ``batch``: of this process, and of all together."""
+        images = min(self.step_images, self.images - batch * self.step_images)
+        return self.share.size(images), images
 
     def epoch(self, number: int = 0, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of epoch ``number``, from ``first_batch`` on.
@@ -80,7 +100,7 @@ class Batches:
         Raises:
             UserError: a file cannot be used.
         """
-        indices = self._order(number)[: self.images].split(self.batch_size)
+        indices = self._own(self._order(number)[: self.images])
         places = [(number, i, indices[i]) for i in range(first_batch, len(self))]
         mean, std = (
             torch.tensor(values, device=self.device)[:, None, None]
@@ -92,6 +112,11 @@ class Batches:
             if self.channels_last:
                 x = x.contiguous(memory_format=torch.channels_last)
             yield x, labels
+
+    def _own(self, order: Tensor) -> list[Tensor]:
+        if self.shuffle:
+            return self.share.of_each(order.split(self.step_images))
+        return self.share.whole(order.split(self.batch_size))
 
     def _order(self, number: int) -> Tensor:
         if not self.shuffle:
@@ -105,12 +130,16 @@ class Batches:
         number, position, index = place
         if self.augment is None:
             return self.part.images.gather(index)
-        generator = self._generator(number, position)
+        generator = self._generator(number, position, *self._process())
         crops = None
         if self.augment.random_resized_crop:
             crops = RandomCrops.drawn(len(index), self.augment.random_resized_crop, generator)
         images = self.part.images.gather(index, crops)
         return augmented(images, self.augment, self.mean, generator)
+
+    def _process(self) -> tuple[object, ...]:
+        # Processes augment differently; one alone as it always did.
+        return () if self.share == WHOLE else ("process", self.share.index)
 
     def _pixels(self, places: list[Place]) -> Iterator[Tensor]:
         is_costly_now = self.augment is not None and is_costly(self.augment)
@@ -121,7 +150,7 @@ class Batches:
     def _mixed(self, images: Tensor, labels: Tensor, place: Place) -> Batch:
         if self.augment is None or not self.augment.mixes:
             return images, labels
-        seed = seed_of(self.seed, *place[:2], "mix")
+        seed = seed_of(self.seed, *place[:2], "mix", *self._process())
         return mixed(images, labels, self.classes, self.augment, seed)
 
 
@@ -132,14 +161,22 @@ def _moved(batch: Tensor, device: torch.device) -> Tensor:
     return batch.to(device)
 
 
-def training_batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> Batches:
+def training_batches(
+    dataset: Dataset, recipe: Recipe, device: torch.device, share: Share = WHOLE
+) -> Batches:
     """Batches of the training part, shuffled and augmented as ``recipe`` says.
 
     Raises:
-        UserError: the dataset has no training part.
+        UserError: the dataset has no training part, or less than two images for each process.
     """
+    part = dataset.part("train")
+    if share != WHOLE and len(part) < 2 * share.count:
+        raise UserError(
+            f"data {dataset.name!r} has {len(part)} training images, less than two for each of "
+            f"{share.count} processes; use fewer processes."
+        )
     return Batches(
-        part=dataset.part("train"),
+        part=part,
         mean=dataset.mean,
         std=dataset.std,
         batch_size=recipe.train.batch_size,
@@ -151,11 +188,12 @@ def training_batches(dataset: Dataset, recipe: Recipe, device: torch.device) -> 
         classes=len(dataset.classes),
         threads=thread_count(recipe.data.workers),
         prefetch=recipe.data.prefetch,
+        share=share,
     )
 
 
 def evaluation_batches(
-    dataset: Dataset, part: str, recipe: Recipe, device: torch.device
+    dataset: Dataset, part: str, recipe: Recipe, device: torch.device, share: Share = WHOLE
 ) -> Batches:
     """Batches of one part, in order and unchanged, of ``recipe``'s evaluation size.
 
@@ -171,4 +209,5 @@ def evaluation_batches(
         channels_last=recipe.train.channels_last,
         threads=thread_count(recipe.data.workers),
         prefetch=recipe.data.prefetch,
+        share=share,
     )

@@ -57,14 +57,15 @@ def preloaded(
 
 
 def memory_limit(config: DataConfig) -> int:
-    """Bytes that decoded images may take on this machine."""
+    """Bytes that decoded images may take in this process, one of ``LOCAL_WORLD_SIZE`` here."""
     if config.memory_limit is not None:
         return int(config.memory_limit * GIB)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not POSIX
-        return MOST_MEMORY
-    return min(MOST_MEMORY, physical // 3)
+        return MOST_MEMORY // processes
+    return min(MOST_MEMORY, physical // 3) // processes
 
 
 def without_bad_files(part: Part, name: str, config: DataConfig, console: Console) -> Part:

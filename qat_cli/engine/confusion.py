@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from qat_cli.engine import distributed
 from qat_cli.engine.metrics import Tally, best_classes
 
 
@@ -30,5 +31,9 @@ class ConfusionTally(Tally):
         self._pairs += pairs.bincount(minlength=len(self._pairs))
 
     def counts(self) -> list[list[int]]:
-        """Images by true class (row) and predicted class (column), K x (K + 1)."""
-        return self._pairs.reshape(self.classes, self.classes + 1).tolist()
+        """Images by true class (row) and predicted class (column), K x (K + 1).
+
+        Those of all processes, each of which has to ask.
+        """
+        pairs = distributed.summed(self._pairs.clone())
+        return pairs.reshape(self.classes, self.classes + 1).tolist()

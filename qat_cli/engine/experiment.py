@@ -14,6 +14,7 @@ import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing
 from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
 from qat_cli.console import Console
 from qat_cli.data import Dataset, load_data, pinned, prepared
+from qat_cli.engine import distributed
 from qat_cli.engine.bit_widths import check_bit_widths
 from qat_cli.engine.device import choose_device
 from qat_cli.engine.phases import AS_BUILT, phase_of, set_quantizers
@@ -56,7 +57,9 @@ def float_experiment(
         UserError: data or model cannot be used, or do not fit each other.
     """
     device = choose_device(recipe.train.device)
-    dataset = dataset or _data_for_model(recipe, console)
+    if dataset is None:
+        with distributed.one_by_machine("data"):  # it may be downloaded
+            dataset = _data_for_model(recipe, console)
     seed_everything(recipe.train.seed, device)
     classes = len(dataset.classes)
     model = build_model(recipe.model, dataset.shape, classes, allow_user_code)

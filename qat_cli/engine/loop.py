@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from qat.components import set_progress
 from qat_cli.console import Console
 from qat_cli.data import Batches
+from qat_cli.engine import distributed
 from qat_cli.engine.accumulation import step_shares
 from qat_cli.engine.diagnosis import find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
@@ -82,7 +83,7 @@ def check_finite(
     """Raise :class:`WorkFailed` if ``loss`` is NaN or infinite, naming what went wrong first."""
     if math.isfinite(loss):
         return
-    with precision.autocast():
+    with precision.autocast(), distributed.alone():  # others may not have gone wrong
         where = find_non_finite(model, images)
     raise WorkFailed(
         f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
@@ -106,8 +107,10 @@ def evaluate(
         model: the classifier.
         batches: in order, unchanged.
         console: shows progress under ``label``.
-        on_batch: called after each batch; may raise to stop there.
+        on_batch: called after each batch, as often in every process; may raise to stop there.
         tally: counts instead of a plain one.
+    Returns:
+        Those of the batches of all processes.
     Raises:
         WorkFailed: memory runs out; says which batch size would fit.
     """
@@ -122,8 +125,10 @@ def evaluate(
             for images, labels in batches.epoch():
                 logits = model(images)
                 tally.add(F.cross_entropy(logits, labels), logits, labels)
-                ticker.update(tally.images)
+                ticker.update(min(tally.images * batches.share.count, batches.images))
+                on_batch()
+            for _ in range(batches.rounds - len(batches)):  # others have one more
                 on_batch()
     finally:
         model.train(was_training)
-    return tally.metrics()
+    return tally.of_all_processes().metrics()

@@ -10,6 +10,7 @@ from typing import Any
 from qat_cli.checkpoint import Checkpoint, read_checkpoint
 from qat_cli.console import Console
 from qat_cli.data import evaluation_batches, load_data
+from qat_cli.engine import distributed
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
     Experiment,
@@ -56,10 +57,14 @@ def measure(
     """
     experiment = decoded(experiment, [part], console)
     model = placed(experiment)
-    batches = evaluation_batches(experiment.dataset, part, experiment.recipe, experiment.device)
+    share = distributed.own_share()
+    batches = evaluation_batches(
+        experiment.dataset, part, experiment.recipe, experiment.device, share
+    )
     return evaluate(model, batches, console, f"evaluating {part}", tally=tally)
 
 
+@distributed.joined()
 def measure_checkpoint(
     path: Path,
     part: str,
@@ -78,11 +83,12 @@ def measure_checkpoint(
     Raises:
         UserError: the checkpoint, the data or the model cannot be used.
     """
-    checkpoint = read_checkpoint(path)
-    recipe = _changed(checkpoint.recipe, changes)
-    dataset = load_data(recipe.data, console).labelled_as(checkpoint.classes)
-    allow_code = changes.get("model") is not None
-    experiment = float_experiment(recipe, allow_code, console, dataset)
+    with distributed.agreeing():
+        checkpoint = read_checkpoint(path)
+        recipe = _changed(checkpoint.recipe, changes)
+        dataset = load_data(recipe.data, console).labelled_as(checkpoint.classes)
+        allow_code = changes.get("model") is not None
+        experiment = float_experiment(recipe, allow_code, console, dataset)
     with chosen_backend(recipe, experiment.device, console):
         experiment = restored(checkpoint, path, experiment, console, show=False)
         metrics = measure(experiment, part, console)
@@ -90,6 +96,7 @@ def measure_checkpoint(
     return Measurement(experiment, metrics, _recorded(checkpoint, part, changes), backend)
 
 
+@distributed.joined()
 def measure_weights(recipe: Recipe, part: str, console: Console) -> Measurement:
     """Evaluate a float model with weights from a file.
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from qat_cli.engine import distributed
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -59,6 +61,17 @@ class Tally:
         hit = best_classes(logits) == labels[:, None]
         self._hits += torch.stack([hit[:, 0].sum(), hit.sum()])
         self.images += len(labels)
+
+    def of_all_processes(self) -> Tally:
+        """The sums over all processes, exact; those of one alone are itself."""
+        if distributed.size() == 1:
+            return self
+        sums = torch.stack([self._loss.double(), *self._hits.double()]).cpu()
+        sums = torch.cat([sums, sums.new_tensor([self.images])])
+        loss, top1, top5, images = distributed.summed(sums)
+        whole = Tally(self._loss.device)
+        whole.load({"loss": loss, "hits": torch.stack([top1, top5]), "images": int(images)})
+        return whole
 
     def metrics(self) -> Metrics:
         """The averages so far."""

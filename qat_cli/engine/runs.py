@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qat_cli.checkpoint import Checkpoint, WeightsFile, library_versions, read_checkpoint
 from qat_cli.console import Console
+from qat_cli.engine import distributed
 from qat_cli.engine.auto_batch import with_fitting_batch
 from qat_cli.engine.backend import backend_in_use, chosen_backend
 from qat_cli.engine.experiment import (
@@ -28,6 +30,7 @@ from qat_cli.engine.randomness import deterministic
 from qat_cli.engine.teacher import make_teacher, teacher_config
 from qat_cli.engine.training import Outcome, TrainingRun
 from qat_cli.errors import Interrupted, UserError, WorkFailed
+from qat_cli.launcher import launched_with
 from qat_cli.models import absolute_name, is_user_code
 from qat_cli.recipes import Recipe, recipe_from_tree
 from qat_cli.report import (
@@ -52,6 +55,7 @@ class FinishedRun:
     summary: dict[str, Any]
 
 
+@distributed.joined()
 def start_run(
     recipe: Recipe,
     out: Path | None,
@@ -72,16 +76,20 @@ def start_run(
         WorkFailed, Interrupted: see :meth:`TrainingRun.run`.
     """
     teacher_config(recipe)  # a missing teacher is said before anything is loaded
-    folder = create_run_folder("train", recipe.name, out)
-    log = RunLog(console, folder.log)
+    folder = distributed.from_first(lambda: create_run_folder("train", recipe.name, out))
+    log = _log(folder, console)
     with ExitStack() as to_the_end:
-        with discarded_on_failure(folder):
-            log.info(f"run folder: {folder.path}")
-            built = build_run(recipe, folder, log, allow_user_code, allow_teacher_code, to_the_end)
-            run = built.run
+        with _discarded_on_failure(folder):
+            with distributed.agreeing():
+                log.info(f"run folder: {folder.path}")
+                built = build_run(
+                    recipe, folder, log, allow_user_code, allow_teacher_code, to_the_end
+                )
+                run = built.run
+                if distributed.is_first():
+                    write_recipe(folder.recipe, run.recipe, "train")
             dataset = run.experiment.dataset
             run.state.float_test = float_figures(built.as_float, dataset, built.weights, log)
-            write_recipe(folder.recipe, run.recipe, "train")
         return _finish(run)
 
 
@@ -128,12 +136,14 @@ def build_run(
     again = _resume_command(folder, experiment)
     run = TrainingRun(experiment, recipe, folder, log, again, teacher)
     if recipe.train.auto_batch:
+        distributed.refuse_several("train.auto_batch", "give train.batch_size")
         fitting = with_fitting_batch(run.recipe, run.model, run.step, run.train_batches, log)
         experiment = dataclasses.replace(experiment, recipe=fitting)
         run = TrainingRun(experiment, recipe, folder, log, again, teacher)
     return BuiltRun(run, as_float, weights)
 
 
+@distributed.joined()
 def resume_run(
     folder: RunFolder,
     wanted: Recipe | None,
@@ -152,11 +162,32 @@ def resume_run(
     Raises:
         UserError: the run cannot go on, or was started with other values of ``named_keys``.
     """
+    with ExitStack() as to_the_end:
+        with distributed.agreeing():
+            run = _reopened(
+                folder,
+                wanted,
+                named_keys,
+                (allow_user_code, allow_teacher_code),
+                _log(folder, console),
+                to_the_end,
+            )
+        return _finish(run)
+
+
+def _reopened(
+    folder: RunFolder,
+    wanted: Recipe | None,
+    named_keys: Iterable[str],
+    allowed_code: tuple[bool, bool],  # of the model, of the teacher
+    log: RunLog,
+    to_the_end: ExitStack,
+) -> TrainingRun:
+    allow_user_code, allow_teacher_code = allowed_code
     checkpoint = read_checkpoint(folder.last)
     asked = _asked(checkpoint, folder)
     if wanted is not None:
         _check_unchanged(asked, wanted, named_keys)
-    log = RunLog(console, folder.log)
     state = checkpoint.training["state"]
     log.info(f"resuming {folder.path} after epoch {state['epoch']}, batch {state['batch']}")
     experiment = float_experiment(checkpoint.recipe, allow_user_code, log)
@@ -166,16 +197,21 @@ def resume_run(
             "restore the data, or start again without --resume."
         )
     teacher = make_teacher(experiment, allow_teacher_code, log)
-    with (
-        deterministic(checkpoint.recipe),
-        chosen_backend(checkpoint.recipe, experiment.device, log),
-    ):
-        experiment = restored(checkpoint, folder.last, experiment, log, show=False)
-        experiment = decoded(experiment, PARTS, log)
-        again = _resume_command(folder, experiment)
-        run = TrainingRun(experiment, asked, folder, log, again, teacher)
-        run.restore(checkpoint.training)
-        return _finish(run)
+    to_the_end.enter_context(deterministic(checkpoint.recipe))
+    to_the_end.enter_context(chosen_backend(checkpoint.recipe, experiment.device, log))
+    experiment = restored(checkpoint, folder.last, experiment, log, show=False)
+    experiment = decoded(experiment, PARTS, log)
+    run = TrainingRun(experiment, asked, folder, log, _resume_command(folder, experiment), teacher)
+    run.restore(checkpoint.training)
+    return run
+
+
+def _log(folder: RunFolder, console: Console) -> RunLog:
+    return RunLog(console, folder.log if distributed.is_first() else Path(os.devnull))
+
+
+def _discarded_on_failure(folder: RunFolder) -> AbstractContextManager[None]:
+    return discarded_on_failure(folder) if distributed.is_first() else nullcontext()
 
 
 def _finish(run: TrainingRun) -> FinishedRun:
@@ -189,7 +225,8 @@ def _finish(run: TrainingRun) -> FinishedRun:
         rows = [(name, str(bits)) for name, bits in run.bit_costs.by_quantizer().items()]
         run.log.table("bit widths as learned", ("quantizer", "bits"), rows)
     summary = _summary(run, outcome)
-    write_summary(run.folder.summary, summary)
+    if distributed.is_first():
+        write_summary(run.folder.summary, summary)
     return FinishedRun(run.folder, run.recipe, outcome, summary)
 
 
@@ -201,6 +238,7 @@ def _summary(run: TrainingRun, outcome: Outcome) -> dict[str, Any]:
         "model": recipe.model.name,
         "data": recipe.data.name,
         "device": str(run.experiment.device),
+        "processes": distributed.size(),
         "backend": backend_in_use(recipe),
         "precision": recipe.train.precision,
         "deterministic": recipe.train.deterministic,
@@ -237,12 +275,17 @@ def _description(experiment: Experiment) -> str:
     counts = ", ".join(f"{len(dataset.part(part))} {part}" for part in PARTS)
     return (
         f"data {dataset.name}: {counts}; {len(dataset.classes)} classes, images {size}; "
-        f"device {experiment.device}"
+        f"device {experiment.device}{_processes()}"
     )
 
 
+def _processes() -> str:
+    count = distributed.size()
+    return f"; {count} processes, each with batches of train.batch_size" if count > 1 else ""
+
+
 def _resume_command(folder: RunFolder, experiment: Experiment) -> str:
-    words = ["qat", "train", "--resume", "--out", str(folder.path)]
+    words = ["qat", "train", *launched_with(), "--resume", "--out", str(folder.path)]
     name, teacher = experiment.recipe.model.name, experiment.recipe.distill.model
     if is_user_code(name):
         words += ["--model", name]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from qat_cli.engine.average import NoAverage
+from qat_cli.engine.gradients import sum_gradients
 from qat_cli.engine.objective import LossFunction
 from qat_cli.engine.optimizer import clamp_latent, set_learning_rate
 from qat_cli.engine.precision import Precision
@@ -57,6 +58,7 @@ class Step:
 
     def finish(self, model: nn.Module) -> None:
         """After the backward pass of its last batch: change the weights."""
+        sum_gradients(model)
         scaler = self.precision.scaler
         if self.clip_grad_norm is not None:
             scaler.unscale_(self.optimizer)

@@ -1,11 +1,21 @@
-"""Ctrl-C and SIGTERM as a wish that the training loop grants between two steps."""
+"""Ctrl-C and SIGTERM as a wish that the training loop grants between two steps.
+
+Where several processes work together, the wish of one is that of all: they stop after the same
+step.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+import torch
+
+from qat_cli.engine import distributed
+from qat_cli.launcher import LAUNCHER
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,6 +36,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._launcher = os.environ.get(LAUNCHER)
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -42,14 +53,24 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def agree(self) -> int | None:
+        """To be called by all processes between two steps: the signal that any of them has got."""
+        if self._launcher is not None and str(os.getppid()) != self._launcher:
+            self.received = signal.SIGTERM  # nobody is left to pass a signal on
+        if distributed.size() == 1:
+            return self.received
+        found = int(distributed.largest(torch.tensor(self.received or 0)))
+        return found or None
+
     def check(self) -> None:
-        """To be called between two steps.
+        """To be called by all processes between two steps.
 
         Raises:
             Stopped: a signal has come.
         """
-        if self.received is not None:
-            raise Stopped(self.received)
+        agreed = self.agree()
+        if agreed is not None:
+            raise Stopped(agreed)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:

@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qat.components import statistics_left
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
+from qat_cli.engine import distributed, together
 from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.backend import backend_in_use
 from qat_cli.engine.bit_costs import learned_bit_costs, with_penalty
 from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment, example_input, placed
+from qat_cli.engine.identity import copy_from_first, settle
 from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
@@ -26,10 +29,12 @@ from qat_cli.engine.optimizer import binary_weights, make_optimizer
 from qat_cli.engine.out_of_memory import training_explained
 from qat_cli.engine.phases import Phase, enter_phase, phase_of
 from qat_cli.engine.precision import Precision
-from qat_cli.engine.randomness import random_states, restore_random_states
+from qat_cli.engine.randomness import seed_everything
 from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.shared_statistics import check_backend, shared_statistics
 from qat_cli.engine.step import Step
 from qat_cli.engine.stop import Stopped, StopSignals
+from qat_cli.engine.sync_batch_norm import synchronise_batch_norms
 from qat_cli.engine.teacher import Teacher
 from qat_cli.engine.training_state import TrainingState
 from qat_cli.engine.trial import memory_of_step
@@ -81,12 +86,19 @@ class TrainingRun:
         self.resume_command = resume_command
         self.teacher = teacher
         self.state = TrainingState()
-        self.loggers = Loggers(self.recipe.train.logger, folder)
+        check_backend(backend_in_use(self.recipe))
+        self.loggers = Loggers(self.recipe.train.logger if distributed.is_first() else None, folder)
         self.model = placed(experiment)
-        self.train_batches = training_batches(experiment.dataset, self.recipe, experiment.device)
         train = self.recipe.train
         image = example_input(experiment.dataset).to(experiment.device)
         self.bit_costs = learned_bit_costs(self.model, image, train)
+        if train.sync_batch_norm:
+            synchronise_batch_norms(self.model)
+        self.train_batches = training_batches(
+            experiment.dataset, self.recipe, experiment.device, distributed.own_share()
+        )
+        if not distributed.is_first():
+            seed_everything(together.process_seed(train.seed), experiment.device)
         self.step = Step(
             objective=with_penalty(make_objective(self.recipe, teacher), self.bit_costs, train),
             optimizer=make_optimizer(self.model, self.recipe.optimizer),
@@ -112,7 +124,14 @@ class TrainingRun:
         self.step.optimizer.load_state_dict(training["optimizer"])
         self.step.average.load(training.get("average", {}))
         self.step.precision.scaler.load_state_dict(training.get("scaler", {}))
-        restore_random_states(training["random"])
+        together.restore_states(training, self.recipe.train.seed, self.experiment.device)
+        batch = together.position(training, self.train_batches, self.step.accumulate)
+        if batch != self.state.batch:
+            self.log.info(
+                f"{self.train_batches.step_images} images are taken at once now: batch "
+                f"{self.state.batch} is batch {batch}; the learning rate stays as it was"
+            )
+            self.state.batch = batch
 
     def run(self) -> Outcome:
         """Train to the end, choose the best checkpoint, measure it on the test part.
@@ -123,6 +142,7 @@ class TrainingRun:
         """
         with StopSignals() as stop, closing(self.loggers):
             try:
+                copy_from_first(self.model)
                 self._train(stop)
                 return self._measure_best(stop)  # last.pt is complete here, and stays as it is
             except Stopped as stopped:
@@ -140,7 +160,8 @@ class TrainingRun:
             self._save_last()
             while not self._is_over():
                 tally = Tally(self.experiment.device)
-                tally.load(self.state.tally)
+                if distributed.is_first():  # the sums of all processes
+                    tally.load(self.state.tally)
                 self._train_epoch(tally, stop)
                 self._validate(tally, stop)
         except Stopped:
@@ -169,22 +190,28 @@ class TrainingRun:
     def _train_epoch(self, tally: Tally, stop: StopSignals) -> None:
         state, batches = self.state, self.train_batches
         phase = self._enter_phase()
-        seconds_before, images_before, started = state.train_seconds, tally.images, time.monotonic()
+        seconds_before, started = state.train_seconds, time.monotonic()
+        images_before = state.batch * batches.step_images
 
         statistics_before = statistics_left(self.model)
-        with Ticker(self.log, f"epoch {state.epoch + 1}", batches.images) as ticker:
+        with (
+            Ticker(self.log, f"epoch {state.epoch + 1}", batches.images) as ticker,
+            shared_statistics(self.model),
+        ):
 
             def on_step(done: int) -> None:
                 seconds = time.monotonic() - started
                 state.batch, state.train_seconds = done, seconds_before + seconds
                 if ticker.is_due:
-                    speed = (tally.images - images_before) / seconds
-                    epochs_left = self.recipe.train.epochs - state.epoch
-                    images_left = epochs_left * batches.images - tally.images
-                    ticker.update(tally.images, step_note(tally.metrics(), speed, images_left))
-                if stop.received is not None or done == len(batches):
-                    state.tally = tally.state()  # also for a stop while validating
-                stop.check()
+                    images = min(done * batches.step_images, batches.images)
+                    speed = (images - images_before) / seconds
+                    images_left = (self.recipe.train.epochs - state.epoch) * batches.images - images
+                    ticker.update(images, step_note(tally.metrics(), speed, images_left))
+                signal_number = stop.agree()
+                if signal_number is not None or done == len(batches):
+                    state.tally = tally.of_all_processes().state()  # also to stop while validating
+                if signal_number is not None:
+                    raise Stopped(signal_number)
 
             estimate = partial(memory_of_step, self.model, self.step, batches)
             with training_explained(batches, self.step.accumulate, estimate):
@@ -204,6 +231,8 @@ class TrainingRun:
 
     def _validate(self, tally: Tally, stop: StopSignals) -> None:
         started = time.monotonic()
+        settle(self.model)
+        train = tally.of_all_processes().metrics()
         with self.step.average.in_place(self.model):
             val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
         state, schedule = self.state, self.step.schedule
@@ -211,28 +240,30 @@ class TrainingRun:
         lr = schedule.lr(last_step, self.recipe.optimizer.lr)
         is_final = phase_of(self.recipe, state.epoch).is_final
         seconds = time.monotonic() - started
-        is_best = state.finish_epoch(tally.metrics(), val, lr, seconds, is_final)
+        is_best = state.finish_epoch(train, val, lr, seconds, is_final)
         if self.bit_costs is not None:
             state.history[-1] = {**state.history[-1], **self.bit_costs.figures()}
         if is_best:
             with self.step.average.in_place(self.model):
-                write_checkpoint(self.folder.best, self._checkpoint({}))
+                self._write(self.folder.best, {})
         self._save_last()
         self.loggers.log_epoch(state.history)
         self.log.info(epoch_line(state, self.recipe.train.epochs, is_best))
 
     def _measure_best(self, stop: StopSignals) -> Outcome:
-        best = read_checkpoint(self.folder.best)
+        best = distributed.from_first(lambda: read_checkpoint(self.folder.best))
         self.model.load_state_dict(best.weights)
         tally = ConfusionTally(self.experiment.device, len(best.classes))
         test = evaluate(self.model, self._batches("test"), self.log, "testing", stop.check, tally)
+        counts = tally.counts()
         state, name = self.state, self.recipe.name
         as_float = {"float_test": dict(state.float_test)} if state.float_test else {}
         metrics = {**best.metrics, "test": test.as_dict(), **as_float}
-        write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
-        write_curves(self.folder.curves, state.history, name, state.best_epoch)
-        title = test_line(f"{name}, epoch {state.best_epoch}", test)
-        write_confusion(self.folder.confusion, tally.counts(), best.classes, title)
+        if distributed.is_first():
+            write_checkpoint(self.folder.best, dataclasses.replace(best, metrics=metrics))
+            write_curves(self.folder.curves, state.history, name, state.best_epoch)
+            title = test_line(f"{name}, epoch {state.best_epoch}", test)
+            write_confusion(self.folder.confusion, counts, best.classes, title)
         return Outcome(
             state.best_epoch,
             Metrics(**state.best_val),
@@ -243,9 +274,9 @@ class TrainingRun:
         )
 
     def _batches(self, part: str) -> Batches:
-        return evaluation_batches(
-            self.experiment.dataset, part, self.recipe, self.experiment.device
-        )
+        share = distributed.own_share()
+        experiment = self.experiment
+        return evaluation_batches(experiment.dataset, part, self.recipe, experiment.device, share)
 
     def _save_last(self) -> None:
         training = {
@@ -253,12 +284,16 @@ class TrainingRun:
             "optimizer": self.step.optimizer.state_dict(),
             "average": self.step.average.state(),
             "scaler": self.step.precision.scaler.state_dict(),
-            "random": random_states(),
+            **together.states_to_save(self.train_batches),
             "backend": backend_in_use(self.recipe),
             "teacher": self.teacher and self.teacher.digest,
             "asked": self.asked.model_dump(mode="json"),
         }
-        write_checkpoint(self.folder.last, self._checkpoint(training))
+        self._write(self.folder.last, training)
+
+    def _write(self, path: Path, training: Mapping[str, Any]) -> None:
+        if distributed.is_first():
+            write_checkpoint(path, self._checkpoint(training))
 
     def _checkpoint(self, training: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(

@@ -15,6 +15,7 @@ from torch import nn
 
 from qat_cli.console import Console
 from qat_cli.data import Batches
+from qat_cli.engine import distributed
 from qat_cli.engine.loop import train_one_epoch
 from qat_cli.engine.memory_estimate import MemoryEstimate, estimate_memory
 from qat_cli.engine.metrics import Tally
@@ -94,7 +95,8 @@ def copied(model: nn.Module, step: Step, batches: Batches) -> Iterator[Trial]:
     states = random_states()
     try:
         own_model, own_step = copy.deepcopy((model, step))
-        yield Trial(own_model, own_step, batches)
+        with distributed.alone():
+            yield Trial(own_model, own_step, batches)
     finally:
         restore_random_states(states)
 

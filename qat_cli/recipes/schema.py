@@ -51,7 +51,9 @@ class TrainConfig(StrictModel):
     """The training loop."""
 
     epochs: PositiveInt = Field(default=10, description="Passes over the training images.")
-    batch_size: PositiveInt = Field(default=64, description="Images per training batch.")
+    batch_size: PositiveInt = Field(
+        default=64, description="Images per training batch; with several processes, of each."
+    )
     accumulate: PositiveInt = Field(
         default=1,
         description="Batches per optimizer step, which takes the mean over all their images; the "
@@ -120,6 +122,12 @@ class TrainConfig(StrictModel):
         default="size",
         description="What a weight's bits count by in the mean: size (stored once) or macs (its "
         "multiplications per image); activations count once per image.",
+    )
+    sync_batch_norm: bool = Field(
+        default=True,
+        description="With several processes: batch norms take their statistics over the batches of "
+        "all of them, as one process with all the images would; false: each process over its own, "
+        "and the running ones of the first are kept.",
     )
     early_stopping_patience: PositiveInt | None = Field(
         default=None,

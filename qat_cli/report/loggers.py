@@ -91,14 +91,14 @@ class Loggers:
     """All loggers of one run.
 
     Args:
-        name: a key of ``LOGGERS``.
+        name: a key of ``LOGGERS``; ``None`` for no logger at all, where another process writes.
         folder: of the run.
     Raises:
         UserError: a package that one of them needs is not installed.
     """
 
-    def __init__(self, name: str, folder: RunFolder) -> None:
-        self._loggers = [make(folder) for make in LOGGERS[name]]
+    def __init__(self, name: str | None, folder: RunFolder) -> None:
+        self._loggers = [] if name is None else [make(folder) for make in LOGGERS[name]]
 
     def log_epoch(self, history: Sequence[Row]) -> None:
         """Tell all of them."""
