@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Training": ("epochs", "lr", "batch_size", "seed"),
     "Calibration": ("images",),
-    "Computation": ("device", "backend", "precision", "deterministic"),
+    "Computation": ("device", "nproc", "backend", "precision", "deterministic"),
     "Run folder": ("out", "resume", "logger"),
 }
 _GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}

@@ -73,7 +73,7 @@ def train(
         typer.Option(
             "--nproc",
             metavar="N|gpu",
-            help="Train in N processes on this machine, or one per GPU; see docs/distributed.md.",
+            help="Train in N processes on this machine; gpu: one for each GPU.",
         ),
     ] = None,
     json: JsonOption = False,
