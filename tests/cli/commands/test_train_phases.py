@@ -133,24 +133,36 @@ def test_a_run_stopped_in_any_phase_is_measured_right_and_ends_as_if_it_had_neve
 ):
     arguments = [*quantized, PHASES, "--epochs", "5"]
     assert qat(*arguments, "--out", "whole").exit_code == 0
-    expected = checkpoint(tmp_path / "whole")
     for how, step in STOPS:
         out = f"{how}-{step}"
         with monkeypatch.context() as patch:
             patch.setattr(step_module, "clamp_latent", leaving(how, step))
             stopped = qat(*arguments, "--out", out)
         assert stopped.exit_code == (130 if how == "stop" else 1)
-        if (
-            how == "crash"
-        ):  # what is left is measured as it was trained: in float, or at 8 or 2 bits
+        if how == "crash":  # measured as it was trained: in float, at 8 bits, at 2
             last = tmp_path / out / "checkpoints" / "last.pt"
             assert qat_json("eval", "--checkpoint", last, "--split", "val")["matches_recorded"]
-        resumed = qat("train", "--resume", "--out", out)
-        assert resumed.exit_code == 0, resumed.stderr
-        found = checkpoint(tmp_path / out)
-        assert list(found["weights"]) == list(expected["weights"])
-        assert all(torch.equal(found["weights"][k], t) for k, t in expected["weights"].items()), out
-        assert found["metrics"] == expected["metrics"]
+        assert qat("train", "--resume", "--out", out).exit_code == 0
+        check_equal(tmp_path / out, tmp_path / "whole")
+
+
+def test_a_run_with_an_average_of_the_weights_is_resumed_over_a_change_of_bit_widths(
+    qat, quantized, tmp_path, monkeypatch
+):
+    arguments = [*quantized, PHASES, "--epochs", "5", "train.ema_decay=0.5"]
+    assert qat(*arguments, "--out", "whole").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(step_module, "clamp_latent", leaving("crash", 5))
+        assert qat(*arguments, "--out", "crash").exit_code == 1
+    assert qat("train", "--resume", "--out", "crash").exit_code == 0
+    check_equal(tmp_path / "crash", tmp_path / "whole")
+
+
+def check_equal(run, other):
+    found, expected = checkpoint(run), checkpoint(other)
+    assert list(found["weights"]) == list(expected["weights"])
+    assert all(torch.equal(found["weights"][k], t) for k, t in expected["weights"].items())
+    assert found["metrics"] == expected["metrics"]
 
 
 def leaving(how, step):

@@ -87,3 +87,16 @@ def test_an_average_goes_on_from_its_state():
     for average in (one, two):
         average.update()
     assert averaged(one, model) == averaged(two, model)
+
+
+def test_a_parameter_that_is_made_anew_begins_again_as_a_copy():
+    model, average = nn.Linear(1, 1), WeightAverage(0.5)
+    average.follow(model)
+    start = model.bias.detach().clone()
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+        model.bias.fill_(3.0)
+    average.begin_again(["weight"])
+    average.follow(model)
+    with average.in_place(model):
+        assert model.weight.item() == 3.0 and torch.equal(model.bias, start)

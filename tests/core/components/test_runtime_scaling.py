@@ -492,3 +492,11 @@ def test_held_statistics_are_used_and_take_no_more_until_training_begins_again()
     assert [scaling(torch.full((2,), 7.0)).detach() for scaling in model] == [2.0, 2.0]
     model.train()
     assert [scaling(torch.full((2,), 7.0)).detach() for scaling in model] == [7.0, 7.0]
+
+
+def test_a_statistics_phase_that_is_held_reads_as_over():
+    scaling = ParameterFromRuntimeStatsScaling(9, AbsMax())
+    scaling(torch.ones(2))
+    hold_statistics(scaling)
+    assert not scaling.collecting
+    assert scaling.train().collecting  # by the counter
