@@ -13,7 +13,7 @@ from docs.porting_names import (
     package_of,
     ports,
 )
-from docs.porting_text import DIFFERENCES, INTRODUCTION
+from docs.porting_text import DIFFERENCES, INTRODUCTION, OTHERS
 
 
 def page() -> str:
@@ -26,7 +26,7 @@ def page() -> str:
         if by_package[package]:
             parts.append(_section(package, by_package[package]))
     differences = "".join(f"- {_names(each.names)}: {each.reason}\n" for each in WANTED)
-    return "\n".join([*parts, DIFFERENCES]) + differences
+    return "\n".join([*parts, OTHERS, DIFFERENCES]) + differences
 
 
 def _names(patterns: str) -> str:

@@ -21,6 +21,22 @@ imports (typing aids, mixins, solvers) are listed too: whoever has used one find
 
 """
 
+OTHERS = """\
+## The other packages
+
+Their names are not compared one by one.
+
+- `brevitas.jit` is `qat.jit`.
+- `brevitas.ops`, `brevitas.library` and `brevitas.csrc` are `qat.ops`.
+- `brevitas.graph`, `brevitas.fx`: `qat.graph.quantize_model` converts a model by rules and
+  `qat.ptq` calibrates it; single passes over a graph are private.
+- `brevitas.export`, `brevitas.onnx`: not part of the library yet.
+- `brevitas.loss`: not there. To learn bit widths at a cost, add `proxy.bit_width()` times the
+  number of elements to your loss.
+- `brevitas.optim`: not there. Optimizers for rounding and rotation of trained language models.
+- `brevitas.utils`, `brevitas.common`, `brevitas.compiler`, `brevitas.backport`: private aids.
+"""
+
 DIFFERENCES = """\
 ## What behaves otherwise
 

@@ -37,11 +37,24 @@ def test_no_entry_of_the_tables_is_stale():
     ] == []
 
 
-def test_the_names_are_those_of_the_brevitas_that_is_installed():
+@pytest.fixture
+def folder():
+    """The folder that holds Brevitas."""
     named = os.environ.get("QAT_ORACLE")
-    folder = Path(named) if named else Path(sys.prefix) / "oracle"
-    if not (folder / "brevitas").is_dir():
-        pytest.skip(f"no Brevitas in {folder}: run make oracle, or name its folder in QAT_ORACLE")
+    found = Path(named) if named else Path(sys.prefix) / "oracle"
+    if not (found / "brevitas").is_dir():
+        pytest.skip(f"no Brevitas in {found}: run make oracle, or name its folder in QAT_ORACLE")
+    return found
+
+
+def test_every_package_of_brevitas_is_named(folder):
+    page = (ROOT / "docs" / "porting.md").read_text()
+    packages = {path.stem for path in (folder / "brevitas").iterdir()}
+    unnamed = {name for name in packages if f"`brevitas.{name}`" not in page}
+    assert unnamed <= {"__init__", "__pycache__"}
+
+
+def test_the_names_are_those_of_the_brevitas_that_is_installed(folder):
     code = "import json; from docs import brevitas_names as n; "
     code += "print(json.dumps({'version': n.version(), 'names': n.public_names()}))"
     done = subprocess.run(
