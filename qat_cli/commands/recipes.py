@@ -262,7 +262,8 @@ def summarize_quantization(recipe: Recipe) -> str:
         if config is not None:
             words.append(f"{role} {_format_name(config.quantizer, config.overrides)}")
     if recipe.quant.rules:
-        words.append(f"{len(recipe.quant.rules)} rules")
+        count = len(recipe.quant.rules)
+        words.append("1 rule" if count == 1 else f"{count} rules")
     return ", ".join(words)
 
 
