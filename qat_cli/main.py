@@ -20,6 +20,7 @@ from qat_cli.commands.evaluate import evaluate
 from qat_cli.commands.explain import explain
 from qat_cli.commands.inspect import inspect
 from qat_cli.commands.models import models
+from qat_cli.commands.resume_option import ResumableCommand
 from qat_cli.commands.train import train
 from qat_cli.versions import program_version
 
@@ -36,13 +37,14 @@ app = typer.Typer(
 )
 app.command(
     "train",
-    cls=Command,
+    cls=ResumableCommand,
     epilog=examples(
         "qat train --recipe binary_resnet",
         "qat train --recipe resnet_w4a4 --epochs 5 quant.weight.bit_width=2",
         "qat train --recipe resnet_w4a4 --model my_model.py:make --weights float.pt --data images/",
         "qat train --recipe binary_resnet --resume",
         "qat train --recipe resnet_w4a4 --data images/ --dry-run",
+        "qat train --resume runs/train/binary_resnet-001",
     ),
 )(train)
 app.command(

@@ -29,6 +29,7 @@ from qat_cli.commands.options import (
     names_model,
     names_teacher,
 )
+from qat_cli.commands.resume_option import ResumeOption, folder_to_resume
 from qat_cli.console import Console
 from qat_cli.errors import UserError
 
@@ -42,10 +43,7 @@ def train(
     data: DataOption = None,
     skip_bad_files: SkipBadFilesOption = None,
     out: OutOption = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the run in --out, or the newest of --recipe."),
-    ] = False,
+    resume: ResumeOption = None,
     epochs: Annotated[
         int | None, typer.Option("--epochs", metavar="N", help="Passes over the images.")
     ] = None,
@@ -110,24 +108,23 @@ def train(
     if dry_run:
         _dry_run(recipe, changes, options, out, resume, console)
         return
-    if resume:
-        from qat_cli.engine import keep_freed_memory, resume_run
-        from qat_cli.report import find_run_folder
+    chosen = None if recipe is None else load_recipe(recipe, changes, options)
+    folder = None
+    if resume is not None:
+        folder = folder_to_resume(resume, None if chosen is None else chosen.name, out)
+    if folder is not None and chosen is None and keys:
+        chosen = load_recipe(str(folder.recipe), changes, options)
+    if folder is None and chosen is None:
+        raise UserError(train_view.which_recipe(changes))
+    from qat_cli.engine import keep_freed_memory, resume_run, start_run
 
-        wanted = None if recipe is None else load_recipe(recipe, changes, options)
-        folder = find_run_folder("train", None if wanted is None else wanted.name, out)
-        if wanted is None and keys:
-            wanted = load_recipe(str(folder.recipe), changes, options)
-        keep_freed_memory()
-        finished = resume_run(folder, wanted, keys, names_model(keys), console, names_teacher(keys))
+    keep_freed_memory()
+    allowed = names_model(keys), console, names_teacher(keys)
+    if folder is not None:
+        finished = resume_run(folder, chosen, keys, *allowed)
     else:
-        if recipe is None:
-            raise UserError(train_view.which_recipe(changes))
-        chosen = load_recipe(recipe, changes, options)
-        from qat_cli.engine import keep_freed_memory, start_run
-
-        keep_freed_memory()
-        finished = start_run(chosen, out, names_model(keys), console, names_teacher(keys))
+        assert chosen is not None
+        finished = start_run(chosen, out, *allowed)
     train_view.show(finished, console)
 
 
@@ -136,10 +133,10 @@ def _dry_run(
     changes: list[str],
     options: Mapping[str, object],
     out: Path | None,
-    resume: bool,
+    resume: str | None,
     console: Console,
 ) -> None:
-    if resume or out is not None:
+    if resume is not None or out is not None:
         raise UserError("--dry-run looks at a run before it: leave --resume and --out out")
     if recipe is None:
         raise UserError(train_view.which_recipe(changes))

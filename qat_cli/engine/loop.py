@@ -14,7 +14,7 @@ from qat_cli.console import Console
 from qat_cli.data import Batches
 from qat_cli.engine import distributed
 from qat_cli.engine.accumulation import step_shares
-from qat_cli.engine.diagnosis import find_non_finite
+from qat_cli.engine.diagnosis import ADVICE, find_non_finite
 from qat_cli.engine.metrics import Metrics, Tally
 from qat_cli.engine.out_of_memory import evaluation_explained
 from qat_cli.engine.phases import AS_BUILT, Phase
@@ -87,8 +87,7 @@ def check_finite(
         where = find_non_finite(model, images)
     raise WorkFailed(
         f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
-        f"{where}. Lower optimizer.lr, add schedule.warmup_epochs, or set "
-        "optimizer.clip_grad_norm."
+        f"{where}. {ADVICE}"
     )
 
 

@@ -19,9 +19,11 @@ from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.backend import backend_in_use
 from qat_cli.engine.bit_costs import learned_bit_costs, with_penalty
 from qat_cli.engine.confusion import ConfusionTally
+from qat_cli.engine.diagnosis import check_growth, check_weights
 from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment, example_input, placed
 from qat_cli.engine.identity import copy_from_first, settle
+from qat_cli.engine.kept_checkpoints import keep_best_epochs, saves_after
 from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
@@ -192,6 +194,7 @@ class TrainingRun:
         phase = self._enter_phase()
         seconds_before, started = state.train_seconds, time.monotonic()
         images_before = state.batch * batches.step_images
+        every = self.recipe.checkpoint.every_steps
 
         statistics_before = statistics_left(self.model)
         with (
@@ -208,8 +211,11 @@ class TrainingRun:
                     images_left = (self.recipe.train.epochs - state.epoch) * batches.images - images
                     ticker.update(images, step_note(tally.metrics(), speed, images_left))
                 signal_number = stop.agree()
-                if signal_number is not None or done == len(batches):
+                is_to_save = saves_after(done, len(batches), self.step.accumulate, every)
+                if signal_number is not None or is_to_save or done == len(batches):
                     state.tally = tally.of_all_processes().state()  # also to stop while validating
+                if is_to_save:
+                    self._save_last()
                 if signal_number is not None:
                     raise Stopped(signal_number)
 
@@ -233,6 +239,10 @@ class TrainingRun:
         started = time.monotonic()
         settle(self.model)
         train = tally.of_all_processes().metrics()
+        check_weights(self.model, self.state.epoch, self.state.batch)
+        losses = [row["train_loss"] for row in self.state.history]
+        classes = len(self.experiment.dataset.classes)
+        check_growth(losses, train.loss, classes, self.recipe.train.divergence_factor)
         with self.step.average.in_place(self.model):
             val = evaluate(self.model, self._batches("val"), self.log, "validating", stop.check)
         state, schedule = self.state, self.step.schedule
@@ -243,9 +253,11 @@ class TrainingRun:
         is_best = state.finish_epoch(train, val, lr, seconds, is_final)
         if self.bit_costs is not None:
             state.history[-1] = {**state.history[-1], **self.bit_costs.figures()}
-        if is_best:
-            with self.step.average.in_place(self.model):
-                self._write(self.folder.best, {})
+        top_k, first = self.recipe.checkpoint.top_k, self.recipe.schedule.final_epoch
+        with self.step.average.in_place(self.model):
+            if is_best:
+                self._write(self.folder.best)
+            keep_best_epochs(state, top_k, first, self.folder, self._write)
         self._save_last()
         self.loggers.log_epoch(state.history)
         self.log.info(epoch_line(state, self.recipe.train.epochs, is_best))
@@ -279,6 +291,7 @@ class TrainingRun:
         return evaluation_batches(experiment.dataset, part, self.recipe, experiment.device, share)
 
     def _save_last(self) -> None:
+        check_weights(self.model, self.state.epoch, self.state.batch)
         training = {
             "state": dataclasses.asdict(self.state),
             "optimizer": self.step.optimizer.state_dict(),
@@ -291,9 +304,9 @@ class TrainingRun:
         }
         self._write(self.folder.last, training)
 
-    def _write(self, path: Path, training: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, training: Mapping[str, Any] | None = None) -> None:
         if distributed.is_first():
-            write_checkpoint(path, self._checkpoint(training))
+            write_checkpoint(path, self._checkpoint(training or {}))
 
     def _checkpoint(self, training: Mapping[str, Any]) -> Checkpoint:
         return Checkpoint(

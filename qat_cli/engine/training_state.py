@@ -73,7 +73,7 @@ class TrainingState:
         )
         self.batch, self.tally, self.train_seconds = 0, {}, 0.0
         self.val = val.as_dict()
-        is_best = is_final and (not self.best_epoch or _rank(self.val) > _rank(self.best_val))
+        is_best = is_final and (not self.best_epoch or rank(self.val) > rank(self.best_val))
         if is_best:
             self.best_epoch, self.best_val = self.epoch, self.val
         return is_best
@@ -89,6 +89,7 @@ class TrainingState:
         return max(top1[-patience:]) <= max(top1[:-patience])
 
 
-def _rank(figures: Mapping[str, float]) -> tuple[float, float]:
+def rank(figures: Mapping[str, float]) -> tuple[float, float]:
+    """Greater for better validation figures: a higher top-1, then a lower loss."""
     loss = figures["loss"]
     return figures["top1"], -loss if loss == loss else float("-inf")  # NaN is never better

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from qat_cli.recipes.checkpoint_schema import CheckpointConfig as CheckpointConfig
 from qat_cli.recipes.data_schema import AugmentConfig as AugmentConfig
 from qat_cli.recipes.data_schema import DataConfig as DataConfig
 from qat_cli.recipes.data_schema import FakeConfig as FakeConfig
@@ -106,6 +107,12 @@ class TrainConfig(StrictModel):
         description="Clamp the latent weights of binary layers to [-c, c] after each step; null: "
         "off.",
     )
+    divergence_factor: float | None = Field(
+        default=10.0,
+        gt=1,
+        description="Stop when the mean loss of an epoch is so many times that of the first epoch, "
+        "or of guessing where that is more; null: go on.",
+    )
     ema_decay: float | None = Field(
         default=None,
         gt=0,
@@ -170,6 +177,9 @@ class Recipe(StrictModel):
     train: TrainConfig = Field(default_factory=TrainConfig, description="The training loop.")
     distill: DistillConfig = Field(
         default_factory=DistillConfig, description="Learning from a float model beside the labels."
+    )
+    checkpoint: CheckpointConfig = Field(
+        default_factory=CheckpointConfig, description="Checkpoints beside best.pt and last.pt."
     )
     calibrate: CalibrateConfig = Field(
         default_factory=CalibrateConfig, description="Post-training calibration."

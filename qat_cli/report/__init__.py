@@ -12,4 +12,6 @@ from qat_cli.report.run_folder import RunFolder as RunFolder
 from qat_cli.report.run_folder import create_run_folder as create_run_folder
 from qat_cli.report.run_folder import discarded_on_failure as discarded_on_failure
 from qat_cli.report.run_folder import find_run_folder as find_run_folder
+from qat_cli.report.run_folder import has_run as has_run
+from qat_cli.report.run_folder import run_folder_of as run_folder_of
 from qat_cli.report.run_log import RunLog as RunLog

@@ -66,6 +66,16 @@ class RunFolder:
         """The checkpoint that training goes on from."""
         return self.path / "checkpoints" / "last.pt"
 
+    def epoch(self, number: int) -> Path:
+        """The checkpoint of one epoch (1 is the first), where it is kept."""
+        return self.path / "checkpoints" / f"epoch-{number:03d}.pt"
+
+    def epochs(self) -> dict[int, Path]:
+        """The checkpoints of single epochs that are there, by number."""
+        files = self.last.parent.glob("epoch-*.pt")
+        numbered = ((path.stem.removeprefix("epoch-"), path) for path in files)
+        return {int(number): path for number, path in numbered if number.isdecimal()}
+
 
 def create_run_folder(command: str, recipe_name: str, out: Path | None) -> RunFolder:
     """Make ``out``, or ``runs/<command>/<recipe>-NNN`` with the next free number.
@@ -134,6 +144,31 @@ def find_run_folder(command: str, recipe_name: str | None, out: Path | None) -> 
     if not os.access(folder.path, os.W_OK):
         raise UserError(f"cannot write in {folder.path}: no permission.")
     return folder
+
+
+def has_run(command: str, recipe_name: str | None, out: Path | None) -> bool:
+    """There is something for :func:`find_run_folder` to find."""
+    if out is not None:
+        return RunFolder(out).last.exists()
+    return recipe_name is not None and bool(_numbered(RUNS / command, recipe_name))
+
+
+def run_folder_of(path: Path) -> Path:
+    """The folder of a run from itself or from its ``checkpoints/last.pt``.
+
+    Raises:
+        UserError: ``path`` is another file, or does not exist.
+    """
+    if path.is_dir():
+        return path
+    folder = path.absolute().parent.parent
+    if path.is_file() and RunFolder(folder).last == path.absolute():
+        return path.parent.parent
+    what = "is no checkpoint that a run goes on from" if path.exists() else "does not exist"
+    raise UserError(
+        f"--resume: {path} {what}; give the folder of a run, such as {RUNS}/train/NAME-001, or its "
+        "checkpoints/last.pt."
+    )
 
 
 def _new_numbered(parent: Path, recipe_name: str) -> Path:
