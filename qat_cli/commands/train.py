@@ -109,22 +109,25 @@ def train(
         _dry_run(recipe, changes, options, out, resume, console)
         return
     chosen = None if recipe is None else load_recipe(recipe, changes, options)
-    folder = None
-    if resume is not None:
-        folder = folder_to_resume(resume, None if chosen is None else chosen.name, out)
-    if folder is not None and chosen is None and keys:
-        chosen = load_recipe(str(folder.recipe), changes, options)
-    if folder is None and chosen is None:
+    if chosen is None and resume is None:
         raise UserError(train_view.which_recipe(changes))
-    from qat_cli.engine import keep_freed_memory, resume_run, start_run
+    from qat_cli.engine import distributed, keep_freed_memory, resume_run, start_run
 
     keep_freed_memory()
     allowed = names_model(keys), console, names_teacher(keys)
-    if folder is not None:
-        finished = resume_run(folder, chosen, keys, *allowed)
-    else:
-        assert chosen is not None
-        finished = start_run(chosen, out, *allowed)
+    with distributed.joined():  # all processes go on with the same run
+        folder = None
+        if resume is not None:
+            name = None if chosen is None else chosen.name
+            folder = distributed.from_first(lambda: folder_to_resume(resume, name, out))
+        if folder is not None and chosen is None and keys:
+            chosen = load_recipe(str(folder.recipe), changes, options)
+        if folder is not None:
+            finished = resume_run(folder, chosen, keys, *allowed)
+        elif chosen is not None:
+            finished = start_run(chosen, out, *allowed)
+        else:
+            raise UserError(train_view.which_recipe(changes))
     train_view.show(finished, console)
 
 

@@ -15,26 +15,22 @@ from qat.components import statistics_left
 from qat_cli.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from qat_cli.data import Batches, evaluation_batches, training_batches
 from qat_cli.engine import distributed, together
-from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.backend import backend_in_use
-from qat_cli.engine.bit_costs import learned_bit_costs, with_penalty
+from qat_cli.engine.bit_costs import learned_bit_costs
 from qat_cli.engine.confusion import ConfusionTally
 from qat_cli.engine.diagnosis import check_growth, check_weights
-from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment, example_input, placed
 from qat_cli.engine.identity import copy_from_first, settle
 from qat_cli.engine.kept_checkpoints import keep_best_epochs, saves_after
 from qat_cli.engine.lines import epoch_line, step_note, test_line
 from qat_cli.engine.loop import evaluate, train_one_epoch
 from qat_cli.engine.metrics import Metrics, Tally
-from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.optimizer import binary_weights
 from qat_cli.engine.out_of_memory import training_explained
 from qat_cli.engine.phases import Phase, enter_phase, phase_of
-from qat_cli.engine.precision import Precision
 from qat_cli.engine.randomness import seed_everything
-from qat_cli.engine.schedule import Schedule
 from qat_cli.engine.shared_statistics import check_backend, shared_statistics
-from qat_cli.engine.step import Step
+from qat_cli.engine.step_of_run import step_of_run
 from qat_cli.engine.stop import Stopped, StopSignals
 from qat_cli.engine.sync_batch_norm import synchronise_batch_norms
 from qat_cli.engine.teacher import Teacher
@@ -101,18 +97,8 @@ class TrainingRun:
         )
         if not distributed.is_first():
             seed_everything(together.process_seed(train.seed), experiment.device)
-        self.step = Step(
-            objective=with_penalty(make_objective(self.recipe, teacher), self.bit_costs, train),
-            optimizer=make_optimizer(self.model, self.recipe.optimizer),
-            schedule=Schedule(
-                self.recipe.schedule, -(-len(self.train_batches) // train.accumulate), train.epochs
-            ),
-            clip_grad_norm=self.recipe.optimizer.clip_grad_norm,
-            latent_clip=train.latent_clip,
-            latent=binary_weights(self.model),
-            accumulate=train.accumulate,
-            precision=Precision(train.precision, experiment.device),
-            average=NoAverage() if train.ema_decay is None else WeightAverage(train.ema_decay),
+        self.step = step_of_run(
+            experiment, self.model, len(self.train_batches), self.bit_costs, teacher
         )
 
     def restore(self, training: Mapping[str, Any]) -> None:

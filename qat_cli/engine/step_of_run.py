@@ -1,0 +1,45 @@
+"""The optimizer step that a recipe describes, for the model of a run."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from qat_cli.engine.average import NoAverage, WeightAverage
+from qat_cli.engine.bit_costs import BitCosts, with_penalty
+from qat_cli.engine.distillation import make_objective
+from qat_cli.engine.experiment import Experiment
+from qat_cli.engine.optimizer import binary_weights, make_optimizer
+from qat_cli.engine.precision import Precision
+from qat_cli.engine.schedule import Schedule
+from qat_cli.engine.step import Step
+from qat_cli.engine.teacher import Teacher
+
+
+def step_of_run(
+    experiment: Experiment,
+    model: nn.Module,
+    batches: int,
+    bit_costs: BitCosts | None,
+    teacher: Teacher | None,
+) -> Step:
+    """What every step of a run has in common.
+
+    Args:
+        experiment: gives the recipe and the device.
+        model: on the device; the optimizer is over its parameters.
+        batches: of an epoch.
+        bit_costs: of learned bit widths, if there are any.
+        teacher: what the recipe's distillation learns from; ``None`` without one.
+    """
+    recipe, train = experiment.recipe, experiment.recipe.train
+    return Step(
+        objective=with_penalty(make_objective(recipe, teacher), bit_costs, train),
+        optimizer=make_optimizer(model, recipe.optimizer),
+        schedule=Schedule(recipe.schedule, -(-batches // train.accumulate), train.epochs),
+        clip_grad_norm=recipe.optimizer.clip_grad_norm,
+        latent_clip=train.latent_clip,
+        latent=binary_weights(model),
+        accumulate=train.accumulate,
+        precision=Precision(train.precision, experiment.device),
+        average=NoAverage() if train.ema_decay is None else WeightAverage(train.ema_decay),
+    )
