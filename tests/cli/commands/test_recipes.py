@@ -62,7 +62,7 @@ def test_keys_lists_a_section_with_defaults_and_meaning():
     assert entry == {
         "key": "train.batch_size",
         "default": "64",
-        "description": "Images per training batch.",
+        "description": "Images per training batch; with several processes, of each.",
     }
 
 
