@@ -44,7 +44,8 @@ def settle_and_save(model):
 training.settle = settle_and_save
 run()
 """
-# Slow enough to be stopped in time where several processes share the work, fast alone.
+# Where several processes share the work, slow after the first epoch of 11 batches, so that it can
+# be stopped in the second on a busy machine; fast alone.
 SLOW = """\
 import os, time
 from torch import nn
@@ -53,10 +54,12 @@ class Slow(nn.Module):
     def __init__(self):
         super().__init__()
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
+        self.batches = 0
 
     def forward(self, x):
         if self.training and "WORLD_SIZE" in os.environ:
-            time.sleep(0.5)
+            self.batches += 1
+            time.sleep(1.0 if self.batches > 11 else 0.0)
         return self.layers(x)
 
 def make():
