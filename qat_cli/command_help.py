@@ -19,10 +19,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "data",
         "skip_bad_files",
     ),
-    "Training": ("epochs", "lr", "batch_size", "seed"),
+    "Training": ("epochs", "lr", "batch_size", "auto_batch", "seed"),
     "Calibration": ("images",),
     "Computation": ("device", "nproc", "backend", "precision", "deterministic"),
-    "Run folder": ("out", "resume", "logger"),
+    "Run folder": ("out", "resume", "logger", "dry_run"),
 }
 _GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}
 _REST = {"argument": "Arguments", "option": "Options"}
