@@ -39,7 +39,7 @@ def inspect(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the layers of a checkpoint, or of the model that a recipe would train.
+    """Show the layers of a checkpoint, or of a recipe's model.
 
     For each its bits, packed size, multiply-accumulates, bit operations, and the scales of its
     weights. A checkpoint needs no data; a recipe's data gives the size of the images.

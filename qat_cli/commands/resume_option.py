@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +41,7 @@ class ResumableCommand(Command):
 
 
 def _with_value(args: list[str]) -> Iterator[str]:
-    for word, following in zip(args, [*args[1:], "--"], strict=True):
+    for word, following in zip_longest(args, args[1:], fillvalue="--"):
         stands_alone = word == RESUME and (following.startswith("-") or "=" in following)
         yield f"{RESUME}={WITHOUT_VALUE}" if stands_alone else word
 
