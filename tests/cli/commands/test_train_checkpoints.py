@@ -61,6 +61,7 @@ def test_after_a_crash_the_run_goes_on_from_the_middle_of_the_epoch(
 @pytest.mark.parametrize(
     ("line", "spelt_out"),
     [
+        ([], []),
         (["--resume"], ["--resume="]),
         (["--resume", "--out", "x"], ["--resume=", "--out", "x"]),
         (["--resume", "optimizer.lr=0.1"], ["--resume=", "optimizer.lr=0.1"]),
