@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Training": ("epochs", "lr", "batch_size", "auto_batch", "seed"),
     "Calibration": ("images",),
-    "Computation": ("device", "nproc", "backend", "precision", "deterministic"),
+    "Computation": ("device", "nproc", "backend", "precision", "compiled", "deterministic"),
     "Run folder": ("out", "resume", "logger", "dry_run"),
 }
 _GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}

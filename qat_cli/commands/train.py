@@ -62,6 +62,9 @@ def train(
         Literal["float32", "bfloat16", "float16"] | None,
         typer.Option("--precision", help="What layers compute with in training."),
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Train through torch.compile; for GPUs.")
+    ] = False,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only operations that repeat bit by bit.")
     ] = False,
@@ -101,6 +104,7 @@ def train(
         "backend": backend,
         "logger": logger,
         "precision": precision,
+        "compile": compiled or None,
         "deterministic": deterministic or None,
     }
     changes = overrides or []

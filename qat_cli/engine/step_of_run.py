@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
+from qat_cli.console import Console
 from qat_cli.engine.average import NoAverage, WeightAverage
 from qat_cli.engine.bit_costs import BitCosts, with_penalty
+from qat_cli.engine.compiled import compiled_where_asked
 from qat_cli.engine.distillation import make_objective
 from qat_cli.engine.experiment import Experiment
 from qat_cli.engine.optimizer import binary_weights, make_optimizer
@@ -21,6 +23,7 @@ def step_of_run(
     batches: int,
     bit_costs: BitCosts | None,
     teacher: Teacher | None,
+    console: Console,
 ) -> Step:
     """What every step of a run has in common.
 
@@ -30,10 +33,15 @@ def step_of_run(
         batches: of an epoch.
         bit_costs: of learned bit widths, if there are any.
         teacher: what the recipe's distillation learns from; ``None`` without one.
+        console: told that the model is compiled.
+    Raises:
+        UserError: the device cannot compute in the precision asked for, or the model cannot be
+            compiled here.
     """
     recipe, train = experiment.recipe, experiment.recipe.train
+    objective = compiled_where_asked(make_objective(recipe, teacher), recipe, console)
     return Step(
-        objective=with_penalty(make_objective(recipe, teacher), bit_costs, train),
+        objective=with_penalty(objective, bit_costs, train),
         optimizer=make_optimizer(model, recipe.optimizer),
         schedule=Schedule(recipe.schedule, -(-batches // train.accumulate), train.epochs),
         clip_grad_norm=recipe.optimizer.clip_grad_norm,

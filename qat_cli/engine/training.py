@@ -98,7 +98,7 @@ class TrainingRun:
         if not distributed.is_first():
             seed_everything(together.process_seed(train.seed), experiment.device)
         self.step = step_of_run(
-            experiment, self.model, len(self.train_batches), self.bit_costs, teacher
+            experiment, self.model, len(self.train_batches), self.bit_costs, teacher, log
         )
 
     def restore(self, training: Mapping[str, Any]) -> None:

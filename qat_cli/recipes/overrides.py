@@ -18,6 +18,7 @@ OPTION_KEYS: Mapping[str, str] = {
     "backend": "train.backend",
     "logger": "train.logger",
     "precision": "train.precision",
+    "compile": "train.compile",
     "deterministic": "train.deterministic",
     "model": "model.name",
     "weights": "model.weights",

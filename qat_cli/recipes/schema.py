@@ -70,6 +70,11 @@ class TrainConfig(StrictModel):
     seed: NonNegativeInt = Field(
         default=0, description="Seed of weights, order of images and augmentation."
     )
+    compile: bool = Field(
+        default=False,
+        description="Train through torch.compile: the first step takes a minute or more, those "
+        "after it less time on a GPU; one process, not with the jit backend.",
+    )
     deterministic: bool = Field(
         default=False,
         description="Use only operations that give the same bits when repeated; one that cannot is "
