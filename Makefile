@@ -28,8 +28,10 @@ help:
 train: $(VENV)/.installed
 	$(BIN)/qat train --recipe binary_resnet
 
+# A process per core, each file in one of them; with more than one thread each they would get in
+# each other's way.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
