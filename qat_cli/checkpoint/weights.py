@@ -15,7 +15,7 @@ from qat_cli.errors import UserError
 # Where training programs keep the state dict inside what they save; tried in this order.
 CONTAINERS = ("weights", "state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")  # put in front by DataParallel and torch.compile
-LISTED = 100  # names in one error, per kind
+LISTED = 8  # names of each kind in one error, so that what follows stays on the screen
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,9 @@ def _listed(title: str, entries: Iterable[str]) -> list[str]:
     entries = list(entries)
     if not entries:
         return []
-    more = [f"    and {len(entries) - LISTED} more"] if len(entries) > LISTED else []
-    return [f"  {title} ({len(entries)}):", *(f"    {e}" for e in entries[:LISTED]), *more]
+    count = len(entries)
+    if len(entries) > LISTED:
+        half = LISTED // 2
+        left_out = f"... {len(entries) - 2 * half} more ..."
+        entries = [*entries[:half], left_out, *entries[-half:]]
+    return [f"  {title} ({count}):", *(f"    {entry}" for entry in entries)]
