@@ -6,6 +6,8 @@ answer at once.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -103,7 +105,16 @@ def options(
 
 def run() -> None:
     """Run the command line of this process; does not return."""
-    app(prog_name="qat")
+    try:
+        app(prog_name="qat")
+    except SystemExit as ending:
+        if os.environ.get("WORLD_SIZE", "1") != "1" and isinstance(ending.code, int):
+            # One of several processes: threads of the group that a failure left open would abort
+            # the interpreter while it shuts down, and with it the exit code.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ending.code)
+        raise
 
 
 if __name__ == "__main__":
