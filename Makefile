@@ -39,7 +39,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tools.docs.generate
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run_all $(BENCH)

@@ -97,9 +97,9 @@ def training_environment(options: Options) -> dict[str, str]:
 
 def training_images(data: Path) -> tuple[Tensor, Tensor]:
     """Normalised training images of ``data``, float32 [N, 3, H, W], and their labels, int64 [N]."""
-    from qat_cli.console import Console
     from qat_cli.data import load_data, prepared, training_batches
     from qat_cli.recipes import load_recipe
+    from qat_cli.terminal.console import Console
 
     recipe = load_recipe(RECIPE, (), {"data": str(data)})
     dataset, _ = prepared(load_data(recipe.data), ["train"], recipe.data, Console(json_output=True))

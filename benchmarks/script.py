@@ -42,7 +42,7 @@ class Options:
     def activate(self) -> None:
         """One thread, a fixed seed, the backend, and memory kept as ``qat train`` keeps it."""
         from qat import config
-        from qat_cli.engine.memory import keep_freed_memory
+        from qat_cli.engine.machine.allocator import keep_freed_memory
 
         keep_freed_memory()  # otherwise the page faults of either side decide
 

@@ -1,4 +1,4 @@
-// Fused quantizers; core/qat/ops/fused.py documents their values and gradients.
+// Fused quantizers; core/qat/ops/fake_quantize.py documents their values and gradients.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,5 +1,5 @@
 // Fused quantizers composed of ATen ops: GPUs, meta tensors, unusual broadcasting. The Python
-// implementation (core/qat/ops/python_fused.py), step by step.
+// implementation (core/qat/ops/reference/fake_quantize.py), step by step.
 
 #include <ATen/ExpandUtils.h>
 #include <ATen/ops/clamp.h>

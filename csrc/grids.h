@@ -1,4 +1,4 @@
-// The arithmetic of each quantizer on one element; core/qat/ops/fused.py has the formulas.
+// The arithmetic of each quantizer on one element; core/qat/ops/fake_quantize.py has the formulas.
 //
 // T is the type that is computed in; the tensor may be of a narrower one (rows.h).
 // Every operation is rounded to T, as it is where the quantizer is composed of tensor ops, so that

@@ -1,5 +1,5 @@
 // STE ops as autograd functions over ATen ops. The same ATen calls, in the same order, as the Python
-// reference (core/qat/ops/python_ste.py, values.py), so that both give the same bits.
+// reference (core/qat/ops/reference/ste.py, values.py), so that both give the same bits.
 
 #include "ste.h"
 

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from qat_cli.command_group import DEBUG_FLAG, CommandGroup
-from qat_cli.command_help import Command, examples
+from qat_cli.app.group import DEBUG_FLAG, CommandGroup
+from qat_cli.app.help import Command, examples
+from qat_cli.app.resume import ResumableCommand
 from qat_cli.commands import recipes
 from qat_cli.commands.calibrate import calibrate
 from qat_cli.commands.datasets import datasets
@@ -22,7 +23,6 @@ from qat_cli.commands.evaluate import evaluate
 from qat_cli.commands.explain import explain
 from qat_cli.commands.inspect import inspect
 from qat_cli.commands.models import models
-from qat_cli.commands.resume_option import ResumableCommand
 from qat_cli.commands.train import train
 from qat_cli.versions import program_version
 

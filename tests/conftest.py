@@ -17,7 +17,7 @@ def seeded():
 @pytest.fixture(scope="session")
 def toolchain():
     """Skip, with the reason, where this machine cannot compile C++."""
-    from qat.ops import native_toolchain
+    from qat.ops.native import toolchain as native_toolchain
 
     try:
         native_toolchain.find_compiler()

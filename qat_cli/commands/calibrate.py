@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qat_cli.commands.options import (
+from qat_cli.app.options import (
     BackendOption,
     DataOption,
     DeviceOption,
@@ -23,8 +23,8 @@ from qat_cli.commands.options import (
     named_keys,
     names_model,
 )
-from qat_cli.console import Console
 from qat_cli.errors import UserError
+from qat_cli.terminal.console import Console
 
 if TYPE_CHECKING:
     from qat_cli.engine import Calibration
@@ -78,7 +78,7 @@ def calibrate(
     allow_user_code = names_model(named_keys(changes, options))
     console = Console(json, quiet)
     if dry_run:
-        from qat_cli.commands.dry_run_view import show_dry_run
+        from qat_cli.commands.views.dry_run import show_dry_run
 
         if out is not None:
             raise UserError("--dry-run keeps nothing: leave --out out")

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from qat_cli.console import Console
+from qat_cli.terminal.console import Console
 
 
 def datasets(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List the datasets, and where downloads are kept."""
-    from qat_cli.data.catalog import dataset_entries
+    from qat_cli.data.sources.catalog import dataset_entries
 
     console = Console(json)
     found = dataset_entries()

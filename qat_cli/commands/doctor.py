@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qat_cli.console import Console
+from qat_cli.terminal.console import Console
 from qat_cli.versions import package_version, program_version
 
 PACKAGES = ("torch", "torchvision", "dependencies", "pydantic", "safetensors", "scikit-learn")
@@ -94,7 +94,7 @@ def _cuda() -> dict[str, Any]:
 
 
 def _compiler() -> dict[str, Any]:
-    from qat.ops.native_build import NativeBuildError, find_compiler
+    from qat.ops.native.build import NativeBuildError, find_compiler
 
     try:
         found = find_compiler()
@@ -105,7 +105,7 @@ def _compiler() -> dict[str, Any]:
 
 
 def _ninja() -> dict[str, Any]:
-    from qat.ops.native_build import NativeBuildError, find_ninja
+    from qat.ops.native.build import NativeBuildError, find_ninja
 
     try:
         path = find_ninja()
@@ -134,7 +134,7 @@ def _first_line(command: list[str]) -> str | None:
 
 def _training(document: dict[str, Any]) -> dict[str, Any]:
     """What ``--backend auto`` gives here; nothing is built to find out."""
-    from qat_cli.engine.backend import flags_from_environment
+    from qat_cli.engine.machine.backend import flags_from_environment
 
     variables = ", ".join(flags_from_environment())
     missing = [tool["reason"] for tool in (document["compiler"], document["ninja"])]
@@ -150,7 +150,7 @@ def _training(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from qat.ops.native_build import cache_folders
+    from qat.ops.native.build import cache_folders
 
     folder = cache_folders()[0]
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -158,7 +158,7 @@ def _cache() -> dict[str, Any]:
 
 
 def _build() -> dict[str, Any]:
-    from qat.ops import native
+    from qat.ops.native import load as native
 
     started = time.perf_counter()
     result = native.load()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qat_cli.commands.options import (
+from qat_cli.app.options import (
     BackendOption,
     BatchSizeOption,
     DataOption,
@@ -18,8 +18,8 @@ from qat_cli.commands.options import (
     QuietOption,
     SkipBadFilesOption,
 )
-from qat_cli.console import Console
 from qat_cli.errors import UserError
+from qat_cli.terminal.console import Console
 
 if TYPE_CHECKING:
     from qat_cli.engine import Measurement

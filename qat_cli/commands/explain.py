@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from qat_cli.commands.completion import complete_key
-from qat_cli.console import Console
+from qat_cli.app.completion import complete_key
+from qat_cli.terminal.console import Console
 
 
 def explain(

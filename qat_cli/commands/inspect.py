@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qat_cli.commands.costs_view import costs_document, show_costs
-from qat_cli.commands.options import (
+from qat_cli.app.options import (
     DataOption,
     JsonOption,
     ModelOption,
@@ -19,8 +18,9 @@ from qat_cli.commands.options import (
     named_keys,
     names_model,
 )
-from qat_cli.console import Console
+from qat_cli.commands.views.costs import costs_document, show_costs
 from qat_cli.errors import UserError
+from qat_cli.terminal.console import Console
 
 if TYPE_CHECKING:
     from qat_cli.engine import Inspection

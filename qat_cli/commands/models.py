@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from qat_cli.console import Console
 from qat_cli.errors import UserError, did_you_mean
+from qat_cli.terminal.console import Console
 
 
 def models(

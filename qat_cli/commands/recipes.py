@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qat_cli.command_help import Command, examples
-from qat_cli.commands.completion import complete_key, complete_recipe
-from qat_cli.console import Console
+from qat_cli.app.completion import complete_key, complete_recipe
+from qat_cli.app.help import Command, examples
 from qat_cli.errors import UserError
+from qat_cli.terminal.console import Console
 
 if TYPE_CHECKING:
     from qat_cli.recipes import Recipe

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qat_cli.commands import train_view
-from qat_cli.commands.options import (
+from qat_cli.app.options import (
     BackendOption,
     BatchSizeOption,
     DataOption,
@@ -29,9 +28,10 @@ from qat_cli.commands.options import (
     names_model,
     names_teacher,
 )
-from qat_cli.commands.resume_option import ResumeOption, folder_to_resume
-from qat_cli.console import Console
+from qat_cli.app.resume import ResumeOption, folder_to_resume
+from qat_cli.commands.views import train as train_view
 from qat_cli.errors import UserError
+from qat_cli.terminal.console import Console
 
 
 def train(
@@ -115,7 +115,8 @@ def train(
     chosen = None if recipe is None else load_recipe(recipe, changes, options)
     if chosen is None and resume is None:
         raise UserError(train_view.which_recipe(changes))
-    from qat_cli.engine import distributed, keep_freed_memory, resume_run, start_run
+    from qat_cli.engine import keep_freed_memory, resume_run, start_run
+    from qat_cli.engine.machine import distributed
 
     keep_freed_memory()
     allowed = names_model(keys), console, names_teacher(keys)
@@ -147,7 +148,7 @@ def _dry_run(
         raise UserError("--dry-run looks at a run before it: leave --resume and --out out")
     if recipe is None:
         raise UserError(train_view.which_recipe(changes))
-    from qat_cli.commands.dry_run_view import show_dry_run
+    from qat_cli.commands.views.dry_run import show_dry_run
     from qat_cli.recipes import load_recipe
 
     chosen = load_recipe(recipe, changes, options)
@@ -161,8 +162,8 @@ def _dry_run(
 
 def _launch(nproc: str, meta: Mapping[str, Any]) -> None:
     """Run this command in several processes and end as they do; where one is wanted, return."""
-    from qat_cli.command_group import ARGUMENTS
-    from qat_cli.launcher import launch, process_count, without_option
+    from qat_cli.app.group import ARGUMENTS
+    from qat_cli.app.launcher import launch, process_count, without_option
 
     count = process_count(nproc)
     if count > 1:

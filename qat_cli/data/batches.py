@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qat_cli.data.augment import augmented, is_costly
-from qat_cli.data.crops import RandomCrops
+from qat_cli.data.augment.batch import augmented, is_costly
+from qat_cli.data.augment.crops import RandomCrops
+from qat_cli.data.augment.mixing import mixed
 from qat_cli.data.dataset import Dataset, Part
-from qat_cli.data.mixing import mixed
-from qat_cli.data.read_ahead import read_ahead, thread_count
+from qat_cli.data.images.read_ahead import read_ahead, thread_count
 from qat_cli.data.seeds import generator_of, seed_of
 from qat_cli.data.share import WHOLE, Share
 from qat_cli.errors import UserError

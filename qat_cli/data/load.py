@@ -6,15 +6,15 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 
-from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset
-from qat_cli.data.digits import load_digits
-from qat_cli.data.downloads import DOWNLOADED_SETS, load_downloaded
-from qat_cli.data.fake import load_fake
-from qat_cli.data.folder import load_folder
-from qat_cli.data.imagenet import load_imagenet
+from qat_cli.data.sources.digits import load_digits
+from qat_cli.data.sources.downloads import DOWNLOADED_SETS, load_downloaded
+from qat_cli.data.sources.fake import load_fake
+from qat_cli.data.sources.folder import load_folder
+from qat_cli.data.sources.imagenet import load_imagenet
 from qat_cli.errors import UserError, did_you_mean
 from qat_cli.recipes.schema import AugmentConfig, DataConfig, FakeConfig
+from qat_cli.terminal.console import Console
 
 Source = Callable[[DataConfig, Console], Dataset]
 SOURCES: Mapping[str, Source] = {

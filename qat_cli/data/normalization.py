@@ -7,13 +7,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset
-from qat_cli.data.decode import refuse_bad_files
-from qat_cli.data.images import ImageStore
-from qat_cli.data.preload import chunks_of
+from qat_cli.data.images.decode import refuse_bad_files
+from qat_cli.data.images.preload import chunks_of
+from qat_cli.data.images.source import ImageStore
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
+from qat_cli.terminal.console import Console
 
 VALUES = 256  # of a uint8
 DIGITS = 6  # a recipe is also for reading

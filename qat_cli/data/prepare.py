@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from qat_cli.console import Console
 from qat_cli.data.dataset import Dataset
+from qat_cli.data.images.preload import preloaded
 from qat_cli.data.load import pinned
 from qat_cli.data.normalization import measured
-from qat_cli.data.preload import preloaded
 from qat_cli.recipes.schema import DataConfig
+from qat_cli.terminal.console import Console
 
 
 def prepared(

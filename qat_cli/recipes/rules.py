@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qat_cli.recipes.quant_schema import ROLES, MatchConfig, QuantConfig, RuleQuantizerConfig
+from qat_cli.recipes.schema.quant import ROLES, MatchConfig, QuantConfig, RuleQuantizerConfig
 
 if TYPE_CHECKING:
     from qat.graph import Rule

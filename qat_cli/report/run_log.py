@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from qat_cli.console import Console, write_table
 from qat_cli.errors import WorkFailed
+from qat_cli.terminal.console import Console, write_table
 
 
 class RunLog(Console):

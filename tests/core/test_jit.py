@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from qat import config, jit
+from qat import config, jit, torchscript
 from qat.components import BinaryQuant, ConstScaling, DelayWrapper, ParameterScaling
 from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerTensorFloat
 
@@ -97,7 +97,7 @@ def test_module_with_a_part_that_refuses_stays_eager_without_a_word(jit_on):
 
 @needs_torchscript
 def test_module_that_does_not_compile_runs_eagerly_and_says_so_once(jit_on):
-    with pytest.warns(RuntimeWarning, match="Unscriptable can not be compiled and runs eagerly"):
+    with pytest.warns(RuntimeWarning, match="Unscriptable cannot be compiled and runs eagerly"):
         module = Unscriptable()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -106,7 +106,7 @@ def test_module_that_does_not_compile_runs_eagerly_and_says_so_once(jit_on):
 
 
 def test_without_torchscript_the_flag_warns_once_and_runs_eagerly(monkeypatch, toolchain):
-    monkeypatch.setattr(jit, "_torch_jit", None)
+    monkeypatch.setattr(torchscript, "torch_jit", None)
     monkeypatch.setattr(config, "JIT_ENABLED", True)
     with pytest.warns(RuntimeWarning, match="has no TorchScript: QAT_JIT runs eagerly"):
         module = Doubled()

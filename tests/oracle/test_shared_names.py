@@ -2,7 +2,7 @@
 
 Brevitas lies in a folder of its own (``make oracle``, or the folder that QAT_ORACLE names), and is
 measured in a process of its own, all names at once; without it these tests are skipped. What we
-want otherwise is listed in :mod:`docs.differences`, each with its reason.
+want otherwise is listed in :mod:`tools.docs.differences`, each with its reason.
 """
 
 import json
@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from docs.differences import WANTED
 from qat import quantizers
 from qat.quantizers import ready_made_names
+from tools.docs.differences import WANTED
 
 pytestmark = pytest.mark.slow  # both libraries quantize every case of every name
 HERE = Path(__file__).parent

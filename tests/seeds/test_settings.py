@@ -16,7 +16,7 @@ from torch import nn
 import qat
 from qat import config, jit, ops
 from qat.nn import QuantLinear, QuantReLU
-from qat.ops import native_build
+from qat.ops.native import build as native_build
 
 PROGRAM = """
 import json, warnings

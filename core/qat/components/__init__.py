@@ -1,131 +1,135 @@
 """The modules that quantizers are assembled from."""
 
-from .bit_width import BitWidthConst as BitWidthConst
-from .bit_width import BitWidthParameter as BitWidthParameter
-from .bit_width import BitWidthStatefulConst as BitWidthStatefulConst
-from .bit_width import MsbClampBitWidth as MsbClampBitWidth
-from .bit_width import RemoveBitwidthParameter as RemoveBitwidthParameter
-from .clamp import ClampMin as ClampMin
-from .clamp import InplaceTensorClampSte as InplaceTensorClampSte
-from .clamp import ScalarClamp as ScalarClamp
-from .clamp import ScalarClampMinSte as ScalarClampMinSte
-from .clamp import ScalarClampSte as ScalarClampSte
-from .clamp import TensorClamp as TensorClamp
-from .clamp import TensorClampSte as TensorClampSte
-from .delay import DelayWrapper as DelayWrapper
-from .pre_zero_point import PreZeroCenterZeroPoint as PreZeroCenterZeroPoint
-from .prepare import Standardize as Standardize
-from .prepare import TanhNormalize as TanhNormalize
-from .quant import BinaryQuant as BinaryQuant
-from .quant import ClampedBinaryQuant as ClampedBinaryQuant
-from .quant import DecoupledIntQuant as DecoupledIntQuant
-from .quant import DecoupledRescalingIntQuant as DecoupledRescalingIntQuant
-from .quant import DecoupledRescalingIntQuantWithInput as DecoupledRescalingIntQuantWithInput
-from .quant import DoReFaQuant as DoReFaQuant
-from .quant import EstimatedBinaryQuant as EstimatedBinaryQuant
-from .quant import FloatQuant as FloatQuant
-from .quant import GroupwiseQuant as GroupwiseQuant
-from .quant import IntQuant as IntQuant
-from .quant import PACTQuant as PACTQuant
-from .quant import PrescaledRestrictIntQuant as PrescaledRestrictIntQuant
-from .quant import (
+from qat.components.bit_width import BitWidthConst as BitWidthConst
+from qat.components.bit_width import BitWidthParameter as BitWidthParameter
+from qat.components.bit_width import BitWidthStatefulConst as BitWidthStatefulConst
+from qat.components.bit_width import MsbClampBitWidth as MsbClampBitWidth
+from qat.components.bit_width import RemoveBitwidthParameter as RemoveBitwidthParameter
+from qat.components.clamp import ClampMin as ClampMin
+from qat.components.clamp import InplaceTensorClampSte as InplaceTensorClampSte
+from qat.components.clamp import ScalarClamp as ScalarClamp
+from qat.components.clamp import ScalarClampMinSte as ScalarClampMinSte
+from qat.components.clamp import ScalarClampSte as ScalarClampSte
+from qat.components.clamp import TensorClamp as TensorClamp
+from qat.components.clamp import TensorClampSte as TensorClampSte
+from qat.components.delay import DelayWrapper as DelayWrapper
+from qat.components.pre_zero_point import PreZeroCenterZeroPoint as PreZeroCenterZeroPoint
+from qat.components.quant import BinaryQuant as BinaryQuant
+from qat.components.quant import ClampedBinaryQuant as ClampedBinaryQuant
+from qat.components.quant import DecoupledIntQuant as DecoupledIntQuant
+from qat.components.quant import DecoupledRescalingIntQuant as DecoupledRescalingIntQuant
+from qat.components.quant import (
+    DecoupledRescalingIntQuantWithInput as DecoupledRescalingIntQuantWithInput,
+)
+from qat.components.quant import DoReFaQuant as DoReFaQuant
+from qat.components.quant import EstimatedBinaryQuant as EstimatedBinaryQuant
+from qat.components.quant import FloatQuant as FloatQuant
+from qat.components.quant import GroupwiseQuant as GroupwiseQuant
+from qat.components.quant import IntQuant as IntQuant
+from qat.components.quant import PACTQuant as PACTQuant
+from qat.components.quant import PrescaledRestrictIntQuant as PrescaledRestrictIntQuant
+from qat.components.quant import (
     PrescaledRestrictIntQuantWithInputBitWidth as PrescaledRestrictIntQuantWithInputBitWidth,
 )
-from .quant import RealZeroPointIntQuant as RealZeroPointIntQuant
-from .quant import RescalingIntQuant as RescalingIntQuant
-from .quant import TernaryQuant as TernaryQuant
-from .quant import TruncIntQuant as TruncIntQuant
-from .quant import TwoSidedTernaryQuant as TwoSidedTernaryQuant
-from .restrict import FloatRestrictValue as FloatRestrictValue
-from .restrict import FloorPowerOfTwoRestrictValue as FloorPowerOfTwoRestrictValue
-from .restrict import IntRestrictValue as IntRestrictValue
-from .restrict import LogFloatRestrictValue as LogFloatRestrictValue
-from .restrict import PowerOfTwoRestrictValue as PowerOfTwoRestrictValue
-from .restrict import SignedFloatRestrictValue as SignedFloatRestrictValue
-from .rounding import CeilSte as CeilSte
-from .rounding import DPURoundSte as DPURoundSte
-from .rounding import FloorSte as FloorSte
-from .rounding import LearnedRoundHardSigmoid as LearnedRoundHardSigmoid
-from .rounding import LearnedRoundIdentity as LearnedRoundIdentity
-from .rounding import LearnedRoundSigmoid as LearnedRoundSigmoid
-from .rounding import LearnedRoundSte as LearnedRoundSte
-from .rounding import RoundSte as RoundSte
-from .rounding import RoundToZeroSte as RoundToZeroSte
-from .rounding import StochasticRoundSte as StochasticRoundSte
-from .scaling import (
+from qat.components.quant import RealZeroPointIntQuant as RealZeroPointIntQuant
+from qat.components.quant import RescalingIntQuant as RescalingIntQuant
+from qat.components.quant import TernaryQuant as TernaryQuant
+from qat.components.quant import TruncIntQuant as TruncIntQuant
+from qat.components.quant import TwoSidedTernaryQuant as TwoSidedTernaryQuant
+from qat.components.restrict import FloatRestrictValue as FloatRestrictValue
+from qat.components.restrict import FloorPowerOfTwoRestrictValue as FloorPowerOfTwoRestrictValue
+from qat.components.restrict import IntRestrictValue as IntRestrictValue
+from qat.components.restrict import LogFloatRestrictValue as LogFloatRestrictValue
+from qat.components.restrict import PowerOfTwoRestrictValue as PowerOfTwoRestrictValue
+from qat.components.restrict import SignedFloatRestrictValue as SignedFloatRestrictValue
+from qat.components.rounding import CeilSte as CeilSte
+from qat.components.rounding import DPURoundSte as DPURoundSte
+from qat.components.rounding import FloorSte as FloorSte
+from qat.components.rounding import LearnedRoundHardSigmoid as LearnedRoundHardSigmoid
+from qat.components.rounding import LearnedRoundIdentity as LearnedRoundIdentity
+from qat.components.rounding import LearnedRoundSigmoid as LearnedRoundSigmoid
+from qat.components.rounding import LearnedRoundSte as LearnedRoundSte
+from qat.components.rounding import RoundSte as RoundSte
+from qat.components.rounding import RoundToZeroSte as RoundToZeroSte
+from qat.components.rounding import StochasticRoundSte as StochasticRoundSte
+from qat.components.scaling import (
     AccumulatorAwareParameterPreScaling as AccumulatorAwareParameterPreScaling,
 )
-from .scaling import (
+from qat.components.scaling import (
     AccumulatorAwareZeroCenterParameterPreScaling as AccumulatorAwareZeroCenterParameterPreScaling,
 )
-from .scaling import AffineStatsScaling as AffineStatsScaling
-from .scaling import ConstScaling as ConstScaling
-from .scaling import ElementIntScaling as ElementIntScaling
-from .scaling import FloatScaling as FloatScaling
-from .scaling import IntScaling as IntScaling
-from .scaling import LearnedTwoSidedScaling as LearnedTwoSidedScaling
-from .scaling import LSQPlusStep as LSQPlusStep
-from .scaling import LSQPlusZeroPoint as LSQPlusZeroPoint
-from .scaling import LSQScaling as LSQScaling
-from .scaling import LSQScalingFromParameter as LSQScalingFromParameter
-from .scaling import LSQStep as LSQStep
-from .scaling import MeanBeyondThreshold as MeanBeyondThreshold
-from .scaling import (
+from qat.components.scaling import AffineStatsScaling as AffineStatsScaling
+from qat.components.scaling import ConstScaling as ConstScaling
+from qat.components.scaling import ElementIntScaling as ElementIntScaling
+from qat.components.scaling import FloatScaling as FloatScaling
+from qat.components.scaling import IntScaling as IntScaling
+from qat.components.scaling import LearnedTwoSidedScaling as LearnedTwoSidedScaling
+from qat.components.scaling import LSQPlusStep as LSQPlusStep
+from qat.components.scaling import LSQPlusZeroPoint as LSQPlusZeroPoint
+from qat.components.scaling import LSQScaling as LSQScaling
+from qat.components.scaling import LSQScalingFromParameter as LSQScalingFromParameter
+from qat.components.scaling import LSQStep as LSQStep
+from qat.components.scaling import MeanBeyondThreshold as MeanBeyondThreshold
+from qat.components.scaling import (
     ParameterFromRuntimeStatsScaling as ParameterFromRuntimeStatsScaling,
 )
-from .scaling import (
+from qat.components.scaling import (
     ParameterFromStatsFromParameterScaling as ParameterFromStatsFromParameterScaling,
 )
-from .scaling import ParameterPreScalingWeightNorm as ParameterPreScalingWeightNorm
-from .scaling import ParameterScaling as ParameterScaling
-from .scaling import PowerOfTwoFloatScaling as PowerOfTwoFloatScaling
-from .scaling import PowerOfTwoIntScaling as PowerOfTwoIntScaling
-from .scaling import RuntimeDynamicRowStatsScaling as RuntimeDynamicRowStatsScaling
-from .scaling import RuntimeDynamicStatsScaling as RuntimeDynamicStatsScaling
-from .scaling import RuntimeStatsScaling as RuntimeStatsScaling
-from .scaling import StatsFromParameterScaling as StatsFromParameterScaling
-from .scaling import StatsPreScaling as StatsPreScaling
-from .scaling import StepIntScaling as StepIntScaling
-from .scaling import TernaryThreshold as TernaryThreshold
-from .scaling import TruncMsbScaling as TruncMsbScaling
-from .scaling import TruncScalingWrapper as TruncScalingWrapper
-from .scaling import finish_statistics as finish_statistics
-from .scaling import hold_statistics as hold_statistics
-from .scaling import statistics_left as statistics_left
-from .shape import OverBatchOverTensorView as OverBatchOverTensorView
-from .shape import OverOutputChannelView as OverOutputChannelView
-from .shape import OverRowView as OverRowView
-from .shape import OverTensorView as OverTensorView
-from .sign import ProgressiveSharpness as ProgressiveSharpness
-from .sign import set_progress as set_progress
-from .stateless import StatelessBuffer as StatelessBuffer
-from .stats import MSE as MSE
-from .stats import AbsAve as AbsAve
-from .stats import AbsMax as AbsMax
-from .stats import AbsMaxAve as AbsMaxAve
-from .stats import AbsMaxL2 as AbsMaxL2
-from .stats import AbsMinMax as AbsMinMax
-from .stats import AbsPercentile as AbsPercentile
-from .stats import FloatSearchGrid as FloatSearchGrid
-from .stats import HalfQuadraticOptimizerScale as HalfQuadraticOptimizerScale
-from .stats import HalfQuadraticOptimizerZeroPoint as HalfQuadraticOptimizerZeroPoint
-from .stats import IntSearchGrid as IntSearchGrid
-from .stats import KLMinimizerThreshold as KLMinimizerThreshold
-from .stats import L1Norm as L1Norm
-from .stats import L2Norm as L2Norm
-from .stats import MeanLearnedSigmaStd as MeanLearnedSigmaStd
-from .stats import MeanSigmaStd as MeanSigmaStd
-from .stats import MSEZeroPoint as MSEZeroPoint
-from .stats import NegativeMinOrZero as NegativeMinOrZero
-from .stats import NegativePercentileOrZero as NegativePercentileOrZero
-from .stats import PercentileInterval as PercentileInterval
-from .stats import SignedAbsMax as SignedAbsMax
-from .zero_point import ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint
-from .zero_point import (
+from qat.components.scaling import ParameterPreScalingWeightNorm as ParameterPreScalingWeightNorm
+from qat.components.scaling import ParameterScaling as ParameterScaling
+from qat.components.scaling import PowerOfTwoFloatScaling as PowerOfTwoFloatScaling
+from qat.components.scaling import PowerOfTwoIntScaling as PowerOfTwoIntScaling
+from qat.components.scaling import RuntimeDynamicRowStatsScaling as RuntimeDynamicRowStatsScaling
+from qat.components.scaling import RuntimeDynamicStatsScaling as RuntimeDynamicStatsScaling
+from qat.components.scaling import RuntimeStatsScaling as RuntimeStatsScaling
+from qat.components.scaling import StatsFromParameterScaling as StatsFromParameterScaling
+from qat.components.scaling import StatsPreScaling as StatsPreScaling
+from qat.components.scaling import StepIntScaling as StepIntScaling
+from qat.components.scaling import TernaryThreshold as TernaryThreshold
+from qat.components.scaling import TruncMsbScaling as TruncMsbScaling
+from qat.components.scaling import TruncScalingWrapper as TruncScalingWrapper
+from qat.components.scaling import finish_statistics as finish_statistics
+from qat.components.scaling import hold_statistics as hold_statistics
+from qat.components.scaling import statistics_left as statistics_left
+from qat.components.sharpness import ProgressiveSharpness as ProgressiveSharpness
+from qat.components.sharpness import set_progress as set_progress
+from qat.components.stateless import StatelessBuffer as StatelessBuffer
+from qat.components.stats import MSE as MSE
+from qat.components.stats import AbsAve as AbsAve
+from qat.components.stats import AbsMax as AbsMax
+from qat.components.stats import AbsMaxAve as AbsMaxAve
+from qat.components.stats import AbsMaxL2 as AbsMaxL2
+from qat.components.stats import AbsMinMax as AbsMinMax
+from qat.components.stats import AbsPercentile as AbsPercentile
+from qat.components.stats import FloatSearchGrid as FloatSearchGrid
+from qat.components.stats import HalfQuadraticOptimizerScale as HalfQuadraticOptimizerScale
+from qat.components.stats import HalfQuadraticOptimizerZeroPoint as HalfQuadraticOptimizerZeroPoint
+from qat.components.stats import IntSearchGrid as IntSearchGrid
+from qat.components.stats import KLMinimizerThreshold as KLMinimizerThreshold
+from qat.components.stats import L1Norm as L1Norm
+from qat.components.stats import L2Norm as L2Norm
+from qat.components.stats import MeanLearnedSigmaStd as MeanLearnedSigmaStd
+from qat.components.stats import MeanSigmaStd as MeanSigmaStd
+from qat.components.stats import MSEZeroPoint as MSEZeroPoint
+from qat.components.stats import NegativeMinOrZero as NegativeMinOrZero
+from qat.components.stats import NegativePercentileOrZero as NegativePercentileOrZero
+from qat.components.stats import PercentileInterval as PercentileInterval
+from qat.components.stats import SignedAbsMax as SignedAbsMax
+from qat.components.views import OverBatchOverTensorView as OverBatchOverTensorView
+from qat.components.views import OverOutputChannelView as OverOutputChannelView
+from qat.components.views import OverRowView as OverRowView
+from qat.components.views import OverTensorView as OverTensorView
+from qat.components.weight_transforms import Standardize as Standardize
+from qat.components.weight_transforms import TanhNormalize as TanhNormalize
+from qat.components.zero_point import ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint
+from qat.components.zero_point import (
     ParameterFromStatsFromParameterZeroPoint as ParameterFromStatsFromParameterZeroPoint,
 )
-from .zero_point import ParameterZeroPoint as ParameterZeroPoint
-from .zero_point import RuntimeDynamicZeroPoint as RuntimeDynamicZeroPoint
-from .zero_point import SharedStatsFromParameterZeroPoint as SharedStatsFromParameterZeroPoint
-from .zero_point import StatsFromParameterZeroPoint as StatsFromParameterZeroPoint
-from .zero_point import ZeroZeroPoint as ZeroZeroPoint
+from qat.components.zero_point import ParameterZeroPoint as ParameterZeroPoint
+from qat.components.zero_point import RuntimeDynamicZeroPoint as RuntimeDynamicZeroPoint
+from qat.components.zero_point import (
+    SharedStatsFromParameterZeroPoint as SharedStatsFromParameterZeroPoint,
+)
+from qat.components.zero_point import StatsFromParameterZeroPoint as StatsFromParameterZeroPoint
+from qat.components.zero_point import ZeroZeroPoint as ZeroZeroPoint

@@ -6,11 +6,10 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from qat.components.restrict import IntRestrictValue
+from qat.components.stateless import scalar
 from qat.enums import BitWidthImplType
 from qat.ops import abs_binary_sign_grad, scalar_clamp_ste
-
-from .restrict import IntRestrictValue
-from .stateless import scalar
 
 LARGEST_BIT_WIDTH = 32
 #: A grid of one bit has no step to learn from: it is a binary quantizer's.

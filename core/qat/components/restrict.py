@@ -9,11 +9,10 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from qat.components.clamp import ScalarClampMinSte
+from qat.components.rounding import RoundSte
 from qat.enums import RestrictValueType
 from qat.ops import binary_sign, float_step, keep_from_zero, scalar_clamp_min_ste, smallest_normal
-
-from .clamp import ScalarClampMinSte
-from .rounding import RoundSte
 
 
 class _LogTwo(nn.Module):

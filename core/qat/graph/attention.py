@@ -10,13 +10,12 @@ from typing import Any
 
 from torch import nn
 
+from qat.graph.build import built_or_named, check_effect, named_injector
+from qat.graph.report import LayerReport, describe, weight_row
+from qat.graph.rules import Decision, QuantizerChoice, Role
+from qat.graph.sites import ATTENTION_ROLES
 from qat.nn import QuantMultiheadAttention
-from qat.nn.attention import ATTENTION_QUANTIZERS
-
-from .build import built_or_named, check_effect, named_injector
-from .report import LayerReport, describe, weight_row
-from .rules import Decision, QuantizerChoice, Role
-from .sites import ATTENTION_ROLES
+from qat.nn.attention.scaled_dot_product import ATTENTION_QUANTIZERS
 
 #: Operands of the two products in the middle; the scores in front of the softmax are none.
 OPERANDS = tuple(part for part in ATTENTION_QUANTIZERS if part != "softmax_input")

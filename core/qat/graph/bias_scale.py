@@ -4,7 +4,7 @@ from torch import nn
 
 from qat.nn import QuantEltwiseAdd, QuantEmbedding
 from qat.nn.activation import QuantActivation
-from qat.nn.weight_layer import QuantWeightLayer
+from qat.nn.base.weight_layer import QuantWeightLayer
 
 
 def pass_scales_to_biases(model: nn.Module) -> None:

@@ -5,16 +5,15 @@ from typing import Any
 
 from torch import nn
 
+from qat.graph.functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
+from qat.graph.quantizer import injector_for
+from qat.graph.rules import Decision, QuantizerChoice, Role
+from qat.graph.sites import weight_layer_class
 from qat.inject import DependencyError
 from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity
 from qat.nn.activation import QuantActivation
-from qat.nn.quantized_weight import QuantizedWeight
+from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.proxy import QuantProxy
-
-from .functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
-from .quantizer import injector_for
-from .rules import Decision, QuantizerChoice, Role
-from .sites import weight_layer_class
 
 
 def build_weight_layer(

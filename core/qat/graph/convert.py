@@ -4,19 +4,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, fx, nn
 
+from qat.graph.attention import attention_rows, build_attention
+from qat.graph.bias_scale import pass_scales_to_biases
+from qat.graph.build import build_activation, build_add, build_weight_layer
+from qat.graph.float_parts import float_notes
+from qat.graph.grid import lies_on_grid
+from qat.graph.in_place import follow_in_place
+from qat.graph.modules_only import quantize_modules
+from qat.graph.report import LayerReport, Quantized, describe, weight_row
+from qat.graph.rules import Decision, Role, Rule, decide
+from qat.graph.sites import Place, find_places, is_attention
+from qat.graph.trace import TraceFailure, modes_kept, trace
 from qat.nn.activation import QuantActivation
-
-from .attention import attention_rows, build_attention
-from .bias_scale import pass_scales_to_biases
-from .build import build_activation, build_add, build_weight_layer
-from .float_parts import float_notes
-from .grid import lies_on_grid
-from .in_place import follow_in_place
-from .modules_only import quantize_modules
-from .report import LayerReport, Quantized, describe, weight_row
-from .rules import Decision, Role, Rule, decide
-from .sites import Place, find_places, is_attention
-from .trace import TraceFailure, modes_kept, trace
 
 
 def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:

@@ -5,19 +5,18 @@ from collections.abc import Iterable
 
 from torch import fx, nn
 
-from qat.nn import QuantMultiheadAttention
-from qat.nn.activation import QuantActivation
-from qat.nn.eltwise import QuantEltwiseAdd
-from qat.nn.quantized_weight import QuantizedWeight
-
-from .functions import (
+from qat.graph.functions import (
     ACTIVATION_MODULES,
     GRID_KEEPING_FUNCTIONS,
     GRID_KEEPING_METHODS,
     GRID_KEEPING_MODULES,
 )
-from .sites import gives_activations, is_add, is_weight_site
-from .trace import is_torchs_own, scope_of
+from qat.graph.sites import gives_activations, is_add, is_weight_site
+from qat.graph.trace import is_torchs_own, scope_of
+from qat.nn import QuantMultiheadAttention
+from qat.nn.activation import QuantActivation
+from qat.nn.base.quantized_weight import QuantizedWeight
+from qat.nn.eltwise import QuantEltwiseAdd
 
 QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd, QuantMultiheadAttention)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

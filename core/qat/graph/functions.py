@@ -29,7 +29,7 @@ from qat.nn import (
     QuantTanh,
 )
 from qat.nn.activation import QuantFunction
-from qat.nn.quantized_weight import QuantizedWeight
+from qat.nn.base.quantized_weight import QuantizedWeight
 
 WEIGHT_LAYERS: Mapping[type[nn.Module], type[QuantizedWeight]] = {
     nn.Conv1d: QuantConv1d,

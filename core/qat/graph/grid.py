@@ -2,11 +2,10 @@
 
 from torch import fx, nn
 
+from qat.graph.functions import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
 from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d, QuantMultiheadAttention
 from qat.nn.activation import QuantActivation
-from qat.nn.weight_layer import QuantWeightLayer
-
-from .functions import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
+from qat.nn.base.weight_layer import QuantWeightLayer
 
 
 def lies_on_grid(model: fx.GraphModule, node: fx.Node) -> bool:

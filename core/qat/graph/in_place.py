@@ -12,8 +12,8 @@ import torch
 from torch import fx
 from torch.nn import functional as F
 
-from .functions import Activation
-from .sites import activation_of, is_add
+from qat.graph.functions import Activation
+from qat.graph.sites import activation_of, is_add
 
 _OUT_OF_PLACE = {
     operator.iadd: operator.add,

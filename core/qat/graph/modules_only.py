@@ -9,21 +9,21 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .attention import attention_rows, build_attention
-from .bias_scale import pass_scales_to_biases
-from .build import build_activation, build_weight_layer
-from .float_parts import QUANTIZED, module_notes
-from .functions import (
+from qat.graph.attention import attention_rows, build_attention
+from qat.graph.bias_scale import pass_scales_to_biases
+from qat.graph.build import build_activation, build_weight_layer
+from qat.graph.float_parts import QUANTIZED, module_notes
+from qat.graph.functions import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_MODULES,
     ADD_FUNCTIONS,
     GRID_KEEPING_FUNCTIONS,
     GRID_KEEPING_METHODS,
 )
-from .report import LayerReport, Quantized, describe, weight_row
-from .rules import Decision, Role, Rule, Site, decide
-from .sites import Place, is_weight_site, mark_ends, weight_site
-from .trace import is_torchs_own, modes_kept
+from qat.graph.report import LayerReport, Quantized, describe, weight_row
+from qat.graph.rules import Decision, Role, Rule, Site, decide
+from qat.graph.sites import Place, is_weight_site, mark_ends, weight_site
+from qat.graph.trace import is_torchs_own, modes_kept
 
 #: How rules call a function, where that is not its own name.
 _NAMES: dict[Any, str] = {

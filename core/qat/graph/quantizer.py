@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
+from qat.graph.rules import QuantizerChoice, Role
 from qat.inject import ExtendedInjector
 from qat.quantizers import ready_made, ready_made_names
-from qat.quantizers.roles import ActResolver, BiasResolver, WeightResolver
-from qat.quantizers.vocabulary import knows, nearest_attribute
-
-from .rules import QuantizerChoice, Role
+from qat.quantizers.resolve.roles import ActResolver, BiasResolver, WeightResolver
+from qat.quantizers.resolve.vocabulary import knows, nearest_attribute
 
 _RESOLVER: Mapping[Role, type[ExtendedInjector]] = {
     Role.WEIGHT: WeightResolver,

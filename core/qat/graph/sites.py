@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from .functions import (
+from qat.graph.functions import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
@@ -14,8 +14,8 @@ from .functions import (
     WEIGHT_LAYERS,
     Activation,
 )
-from .rules import Role, Site
-from .trace import scope_of, unique_name
+from qat.graph.rules import Role, Site
+from qat.graph.trace import scope_of, unique_name
 
 #: What the quantizers of multi-head attention are for; see :mod:`qat.graph.attention`.
 ATTENTION_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})

@@ -1,6 +1,6 @@
 """Declarations that build objects: injectors, after the ``dependencies`` package."""
 
-from .dependencies_package import DependencyError as DependencyError
-from .extended_injector import ExtendedInjector as ExtendedInjector
-from .markers import this as this
-from .markers import value as value
+from qat.inject.dependencies_package import DependencyError as DependencyError
+from qat.inject.extended_injector import ExtendedInjector as ExtendedInjector
+from qat.inject.markers import this as this
+from qat.inject.markers import value as value

@@ -4,8 +4,8 @@ import copyreg
 import inspect
 from typing import Any
 
-from .dependencies_package import DependencyError, Injector, InjectorType, package_shield
-from .resolution import Resolution
+from qat.inject.dependencies_package import DependencyError, Injector, InjectorType, package_shield
+from qat.inject.resolution import Resolution
 
 
 class ExtendedInjectorType(InjectorType):

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .dependencies_package import PackageThis, package_value
+from qat.inject.dependencies_package import PackageThis, package_value
 
 
 class This(PackageThis):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from .dependencies_package import DependencyError, InjectorType
-from .markers import Computed
+from qat.inject.dependencies_package import DependencyError, InjectorType
+from qat.inject.markers import Computed
 
 _SELF = "__self__"
 _PARENT = "__parent__"

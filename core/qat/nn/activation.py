@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.nn.base.make_proxy import Quantizer, make_proxy, unwrap, with_prefix
 from qat.proxy import ActQuantProxyFromInjector
 from qat.quantizers import (
     Int8ActPerTensorFloat,
@@ -11,8 +12,6 @@ from qat.quantizers import (
     Uint8ActPerTensorFloat,
 )
 from qat.tensor import QuantTensor
-
-from .proxies import Quantizer, make_proxy, unwrap, with_prefix
 
 
 class QuantActivation(nn.Module):

@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .merging import of_batch_norm, scale_and_shift
-from .refusals import check_float_class
-from .scale_bias import QuantScaleBias
+from qat.nn.base.checks import check_float_class
+from qat.nn.base.merge_bn import of_batch_norm, scale_and_shift
+from qat.nn.scale_bias import QuantScaleBias
 
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 

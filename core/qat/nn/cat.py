@@ -5,17 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from qat.nn.base.input_output_layer import QuantInputOutputLayer
+from qat.nn.base.make_proxy import unwrap
 from qat.tensor import QuantTensor
-
-from .input_output_layer import QuantInputOutputLayer
-from .proxies import unwrap
 
 
 class QuantCat(QuantInputOutputLayer):
     """``torch.cat(tensor_list, dim)`` of tensors brought to one grid first.
 
     Without ``output_quant`` the result stays on the grid of ``input_quant``.
-    See :class:`qat.nn.input_output_layer.QuantInputOutputLayer` for the arguments.
+    See :class:`qat.nn.base.input_output_layer.QuantInputOutputLayer` for the arguments.
     """
 
     def forward(

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .weight_layer import QuantWeightLayer
+from qat.nn.base.weight_layer import QuantWeightLayer
 
 _CONV_ARGUMENTS = (
     "in_channels",

@@ -7,9 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from qat.nn.base.weight_layer import QuantWeightLayer
 from qat.tensor import QuantTensor
-
-from .weight_layer import QuantWeightLayer
 
 
 class _QuantConvTranspose(QuantWeightLayer):

@@ -2,17 +2,16 @@
 
 from torch import Tensor
 
+from qat.nn.base.input_output_layer import QuantInputOutputLayer
+from qat.nn.base.make_proxy import unwrap
 from qat.tensor import QuantTensor
-
-from .input_output_layer import QuantInputOutputLayer
-from .proxies import unwrap
 
 
 class QuantEltwiseAdd(QuantInputOutputLayer):
     """``x + y`` of two tensors brought to one grid first.
 
     Without ``output_quant`` the sum is exact: the integers add up, with as many bits as they need.
-    See :class:`qat.nn.input_output_layer.QuantInputOutputLayer` for the arguments.
+    See :class:`qat.nn.base.input_output_layer.QuantInputOutputLayer` for the arguments.
     """
 
     def forward(

@@ -7,11 +7,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from qat.nn.base.make_proxy import Quantizer
+from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor
-
-from .proxies import Quantizer
-from .quantized_weight import QuantizedWeight
 
 
 class QuantEmbedding(QuantizedWeight, nn.Embedding):

@@ -5,13 +5,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .weight_layer import QuantWeightLayer
+from qat.nn.base.weight_layer import QuantWeightLayer
 
 
 class QuantLinear(QuantWeightLayer, nn.Linear):  # type: ignore[misc]  # wider types
     """``torch.nn.Linear`` with quantizers; input [..., in_features].
 
-    See :class:`qat.nn.weight_layer.QuantWeightLayer`.
+    See :class:`qat.nn.base.weight_layer.QuantWeightLayer`.
     """
 
     float_class = nn.Linear

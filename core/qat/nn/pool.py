@@ -4,10 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.nn.base.output_layer import QuantOutputLayer
 from qat.tensor import QuantTensor
 from qat.tensor.dispatch import plain
-
-from .output_layer import QuantOutputLayer
 
 
 class _QuantMaxPool(nn.Module):

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .weight_layer import QuantWeightLayer
+from qat.nn.base.weight_layer import QuantWeightLayer
 
 
 class ScaleBias(nn.Module):

@@ -1,9 +1,9 @@
 """Quantizers whose gradient is an estimate of its own, as published by name.
 
-The plain straight-through gradients are those of :mod:`qat.ops.fused`. Common to all here: ``x`` is
-float16, bfloat16, float32 or float64 of any shape, empty and strided ones included; the other
-tensors are broadcastable to it; the result has its shape, and its dtype or the wider one of a scale
-of one dimension or more. NaN stays NaN. For the backward pass only ``x`` is kept.
+The plain straight-through gradients are those of :mod:`qat.ops.fake_quantize`. Common to all here:
+``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided ones included; the
+other tensors are broadcastable to it; the result has its shape, and its dtype or the wider one of a
+scale of one dimension or more. NaN stays NaN. For the backward pass only ``x`` is kept.
 
 There is no kernel of their own: the same torch ops run on every backend and device.
 """
@@ -11,8 +11,8 @@ There is no kernel of their own: the same torch ops run on every backend and dev
 import torch
 from torch import Tensor
 
-from qat import jit
-from qat.ops import estimators_python
+from qat import torchscript
+from qat.ops.reference import estimators as estimators_python
 
 
 def estimated_binary_quantize(x: Tensor, scale: Tensor, gradient: str, sharpness: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def estimated_binary_quantize(x: Tensor, scale: Tensor, gradient: str, sharpness
     >>> y.sum().backward(); x.grad
     tensor([1.5000, 0.5000, 0.0000])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.estimated_binary_quantize(x, scale, gradient, sharpness)
     return estimators_python.estimated_binary_quantize(x, scale, gradient, sharpness)
 
@@ -72,7 +72,7 @@ def two_sided_ternary_quantize(
     >>> two_sided_ternary_quantize(x, half, torch.tensor(2.0), torch.tensor(1.0), True)
     tensor([-1.,  0.,  2.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.two_sided_ternary_quantize(x, threshold, positive, negative, scaled)
     return estimators_python.two_sided_ternary_quantize(x, threshold, positive, negative, scaled)
 
@@ -94,7 +94,7 @@ def pact_fake_quantize(x: Tensor, bound: Tensor, scale: Tensor, qmax: Tensor) ->
     >>> pact_fake_quantize(x, 2 * one, 0.5 * one, 4 * one)
     tensor([0.0000, 0.5000, 2.0000])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.pact_fake_quantize(x, bound, scale, qmax)
     return estimators_python.pact_fake_quantize(x, bound, scale, qmax)
 
@@ -113,6 +113,6 @@ def scaled_gradient(x: Tensor, factor: float) -> Tensor:
     >>> y = scaled_gradient(x, 0.5); y.backward(); y.item(), x.grad.item()
     (3.0, 0.5)
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.scaled_gradient(x, factor)
     return estimators_python.scaled_gradient(x, factor)

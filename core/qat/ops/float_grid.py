@@ -6,8 +6,8 @@ Can be called from TorchScript.
 import torch
 from torch import Tensor
 
-from qat import jit
-from qat.ops import float_python
+from qat import torchscript
+from qat.ops.reference import minifloat as float_python
 
 
 def float_step(v: Tensor, mantissa_bits: int, min_exponent: int) -> Tensor:
@@ -27,6 +27,6 @@ def float_step(v: Tensor, mantissa_bits: int, min_exponent: int) -> Tensor:
     >>> float_step(torch.tensor([0.0, 0.9, 1.0, 7.9]), 1, 0)
     tensor([0.5000, 0.5000, 0.5000, 2.0000])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.float_step(v, mantissa_bits, min_exponent)
     return float_python.float_step(v, mantissa_bits, min_exponent)

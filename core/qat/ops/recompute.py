@@ -11,7 +11,7 @@ Only where that pass is one pass over memory: with the native ops, on a CPU, in 
 import torch
 from torch import Tensor
 
-from qat.ops.backend import is_native
+from qat.ops.native.backend import is_native
 
 #: Elements below which memory is not worth a second pass.
 SMALLEST = 65536

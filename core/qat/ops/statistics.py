@@ -8,9 +8,9 @@ in ``torch.kthvalue``; no gradient is taken.
 import torch
 from torch import Tensor
 
-from qat import jit
-from qat.ops.backend import implementation
-from qat.ops.python_statistics import check_rank, kth_largest_of_rows
+from qat import torchscript
+from qat.ops.native.backend import implementation
+from qat.ops.reference.statistics import check_rank, kth_largest_of_rows
 
 
 def abs_kth_largest(x: Tensor, k: int) -> Tensor:
@@ -31,7 +31,7 @@ def abs_kth_largest(x: Tensor, k: int) -> Tensor:
     >>> abs_kth_largest(torch.tensor([[1.0, -4.0], [3.0, -2.0]]), 2)
     tensor(3.)
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.abs_kth_largest(x, k)
     return implementation().abs_kth_largest(x, k)
 

@@ -10,15 +10,16 @@ bounds are Python numbers, tensor bounds are broadcastable to ``x``, and where `
 result is ``hi``.
 
 Each op has a Python and a native implementation with equal results, bit for bit;
-:mod:`qat.ops.backend` chooses at each call. Scripted code always calls the registered ``qat::`` op:
-call :func:`qat.ops.ensure_registered` before compiling a function or module that uses one.
+:mod:`qat.ops.native.backend` chooses at each call. Scripted code always calls the registered
+``qat::`` op: call :func:`qat.ops.ensure_registered` before compiling a function or module that uses
+one.
 """
 
 import torch
 from torch import Tensor
 
-from qat import jit
-from qat.ops.backend import implementation
+from qat import torchscript
+from qat.ops.native.backend import implementation
 
 
 def round_ste(x: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ def round_ste(x: Tensor) -> Tensor:
     >>> y.backward(torch.ones(3)); x.grad
     tensor([1., 1., 1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.round_ste(x)
     return implementation().round_ste(x)
 
@@ -51,7 +52,7 @@ def ceil_ste(x: Tensor) -> Tensor:
     >>> ceil_ste(torch.tensor([-1.5, 0.2]))
     tensor([-1.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.ceil_ste(x)
     return implementation().ceil_ste(x)
 
@@ -67,7 +68,7 @@ def floor_ste(x: Tensor) -> Tensor:
     >>> floor_ste(torch.tensor([-1.5, 0.2]))
     tensor([-2.,  0.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.floor_ste(x)
     return implementation().floor_ste(x)
 
@@ -83,7 +84,7 @@ def round_to_zero_ste(x: Tensor) -> Tensor:
     >>> round_to_zero_ste(torch.tensor([-1.7, 1.7]))
     tensor([-1.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.round_to_zero_ste(x)
     return implementation().round_to_zero_ste(x)
 
@@ -101,7 +102,7 @@ def dpu_round_ste(x: Tensor) -> Tensor:
     >>> dpu_round_ste(torch.tensor([-3.5, -1.5, 0.5, 1.5]))
     tensor([-3., -1.,  0.,  2.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.dpu_round_ste(x)
     return implementation().dpu_round_ste(x)
 
@@ -117,7 +118,7 @@ def binary_sign_ste(x: Tensor) -> Tensor:
     >>> binary_sign_ste(torch.tensor([-0.3, -0.0, 0.0, 2.0]))
     tensor([-1.,  1.,  1.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.binary_sign_ste(x)
     return implementation().binary_sign_ste(x)
 
@@ -133,7 +134,7 @@ def ternary_sign_ste(x: Tensor) -> Tensor:
     >>> ternary_sign_ste(torch.tensor([-0.3, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.ternary_sign_ste(x)
     return implementation().ternary_sign_ste(x)
 
@@ -150,7 +151,7 @@ def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
     >>> scalar_clamp_ste(torch.tensor([-3.0, 0.5, 3.0]), -1.0, 1.0)
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.scalar_clamp_ste(x, lo, hi)
     return implementation().scalar_clamp_ste(x, lo, hi)
 
@@ -167,7 +168,7 @@ def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
     >>> scalar_clamp_min_ste(torch.tensor([-3.0, 3.0]), -1.0)
     tensor([-1.,  3.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.scalar_clamp_min_ste(x, lo)
     return implementation().scalar_clamp_min_ste(x, lo)
 
@@ -184,7 +185,7 @@ def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp_ste(torch.tensor([-3.0, 3.0]), torch.tensor(-1.0), torch.tensor([1.0, 2.0]))
     tensor([-1.,  2.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.tensor_clamp_ste(x, lo, hi)
     return implementation().tensor_clamp_ste(x, lo, hi)
 
@@ -205,7 +206,7 @@ def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp(x, torch.tensor(-1.0), torch.tensor(1.0)).sum().backward(); x.grad
     tensor([0., 1., 0.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.tensor_clamp(x, lo, hi)
     return implementation().tensor_clamp(x, lo, hi)
 
@@ -227,7 +228,7 @@ def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp_ste_(x, torch.tensor(-1.0), torch.tensor(1.0)) is x, x
     (True, tensor([-1.,  1.]))
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.tensor_clamp_ste_(x, lo, hi)
     if not torch.compiler.is_compiling():  # where inputs look like leaves and are not
         _refuse_leaf(x)
@@ -256,7 +257,7 @@ def abs_binary_sign_grad(x: Tensor) -> Tensor:
     >>> abs_binary_sign_grad(x).sum().backward(); x.grad
     tensor([-1.,  1.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.abs_binary_sign_grad(x)
     return implementation().abs_binary_sign_grad(x)
 
@@ -277,6 +278,6 @@ def positive_ste(x: Tensor, lo: float) -> Tensor:
     >>> y.sum().backward(); x.grad
     tensor([-1.,  1.])
     """
-    if jit.is_scripting():
+    if torchscript.is_scripting():
         return torch.ops.qat.positive_ste(x, lo)
     return implementation().positive_ste(x, lo)

@@ -1,9 +1,9 @@
 """Proxies: what a layer holds of a quantizer, one class per role."""
 
-from .accumulator import ClampQuantProxyFromInjector as ClampQuantProxyFromInjector
-from .accumulator import TruncQuantProxyFromInjector as TruncQuantProxyFromInjector
-from .activation import ActQuantProxyFromInjector as ActQuantProxyFromInjector
-from .base import QuantProxy as QuantProxy
-from .bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
-from .fusion import describe as describe
-from .weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector
+from qat.proxy.accumulator import ClampQuantProxyFromInjector as ClampQuantProxyFromInjector
+from qat.proxy.accumulator import TruncQuantProxyFromInjector as TruncQuantProxyFromInjector
+from qat.proxy.activation import ActQuantProxyFromInjector as ActQuantProxyFromInjector
+from qat.proxy.base import QuantProxy as QuantProxy
+from qat.proxy.bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
+from qat.proxy.fusion import describe as describe
+from qat.proxy.weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector

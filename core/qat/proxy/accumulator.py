@@ -4,9 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.proxy.base import QuantProxy
 from qat.tensor import QuantTensor
-
-from .base import QuantProxy
 
 
 class AccumulatorQuantProxy(QuantProxy):

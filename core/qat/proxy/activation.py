@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from qat.enums import ScalingImplType
 from qat.inject import ExtendedInjector
+from qat.proxy.base import QuantProxy
+from qat.proxy.fusion import fused_arguments
+from qat.proxy.kept_range import read_range, write_range
 from qat.tensor import QuantTensor
-
-from .base import QuantProxy
-from .fusion import fused_arguments
-from .kept_range import read_range, write_range
 
 
 class ActQuantProxyFromInjector(QuantProxy):

@@ -10,9 +10,8 @@ from qat import config, jit
 from qat.enums import ScalingPerOutputType
 from qat.formats import FloatFormat
 from qat.inject import ExtendedInjector
-from qat.quantizers.bit_widths import with_bit_width
-
-from .fusion import describe
+from qat.proxy.fusion import describe
+from qat.quantizers.resolve.bit_widths import with_bit_width
 
 #: Attributes that proxies read themselves, beside those that ``tensor_quant`` is built from.
 _READ_BY_PROXIES = frozenset({"signed", "requires_input_scale", "proxy_class"})
@@ -119,7 +118,8 @@ class QuantProxy(nn.Module):
 
         A learned scale starts again from the statistic of the weight on the new grid; one of
         activations keeps its range. Loading a state dict afterwards keeps the bit width. A binary
-        quantizer becomes an integer one, see :func:`qat.quantizers.bit_widths.with_bit_width`.
+        quantizer becomes an integer one, see
+        :func:`qat.quantizers.resolve.bit_widths.with_bit_width`.
 
         Args:
             bit_width: whole number from 1 to 32; None for the declared one.

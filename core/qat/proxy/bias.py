@@ -2,9 +2,8 @@
 
 from torch import Tensor
 
+from qat.proxy.base import QuantProxy
 from qat.tensor import QuantTensor
-
-from .base import QuantProxy
 
 
 class BiasQuantProxyFromInjector(QuantProxy):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import Function, forward_ad
 from torch.nn.modules import module as torch_module
 
-from .snapshot import Snapshot, is_reproducible
+from qat.proxy.snapshot import Snapshot, is_reproducible
 
 Quantized = tuple[Tensor, ...]
 

@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from qat.components.rounding import StochasticRoundSte
-
-from .fusion import is_watched
+from qat.proxy.fusion import is_watched
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _HELD = ("_parameters", "_buffers", "_modules")

@@ -4,10 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
+from qat.proxy.base import QuantProxy
+from qat.proxy.reuse import WeightReuse
 from qat.tensor import QuantTensor
-
-from .base import QuantProxy
-from .reuse import WeightReuse
 
 
 class WeightQuantProxyFromInjector(QuantProxy):

@@ -1,3 +1,3 @@
 """Post-training quantization."""
 
-from .calibration import calibration_mode as calibration_mode
+from qat.ptq.calibration import calibration_mode as calibration_mode

@@ -13,8 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import HANDLERS, Quantized, has_grid
-from .grid import bounds, distances, fit, one_dtype, same, training_of, wide, zero_point_like
+from qat.tensor.dispatch import HANDLERS, Quantized, has_grid
+from qat.tensor.grid import (
+    bounds,
+    distances,
+    fit,
+    one_dtype,
+    same,
+    training_of,
+    wide,
+    zero_point_like,
+)
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dispatch import HANDLERS, is_quantized, write_back
-from .grid import bounds, fit, wide
-from .moving import varies
+from qat.tensor.dispatch import HANDLERS, is_quantized, write_back
+from qat.tensor.grid import bounds, fit, wide
+from qat.tensor.moving import varies
 
 
 def with_zero(x: Any) -> Any:

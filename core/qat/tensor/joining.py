@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import HANDLERS, is_quantized, plain
-from .grid import distances, fit, one_dtype, same, training_of, zero_point_like
-from .moving import varies_along
+from qat.tensor.dispatch import HANDLERS, is_quantized, plain
+from qat.tensor.grid import distances, fit, one_dtype, same, training_of, zero_point_like
+from qat.tensor.moving import varies_along
 
 
 def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:

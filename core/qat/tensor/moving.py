@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import HANDLERS, Quantized, plain
+from qat.tensor.dispatch import HANDLERS, Quantized, plain
 
 METADATA = ("scale", "zero_point", "bit_width")
 

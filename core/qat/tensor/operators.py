@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .dispatch import Quantized, apply, plain
+from qat.tensor.dispatch import Quantized, apply, plain
 
 
 class Operators(Quantized):

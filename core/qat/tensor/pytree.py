@@ -11,8 +11,7 @@ from torch.serialization import add_safe_globals
 from torch.utils._pytree import GetAttrKey, register_pytree_node
 
 from qat.formats import FloatFormat, SpecialValues
-
-from .quant_tensor import QuantTensor
+from qat.tensor.quant_tensor import QuantTensor
 
 LEAVES = ("value", "scale", "zero_point", "bit_width")
 Context = tuple[Any, Any, Any]

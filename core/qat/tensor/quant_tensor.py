@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from qat.formats import FloatFormat
-
-from .dispatch import apply, plain
-from .fields import as_flag, as_format, as_metadata, flag_tensor, integer_dtype
-from .grid import bounds, integers, is_on_float_grid, is_on_grid
-from .operators import Operators
+from qat.tensor.checks import as_flag, as_format, as_metadata, flag_tensor, integer_dtype
+from qat.tensor.dispatch import apply, plain
+from qat.tensor.grid import bounds, integers, is_on_float_grid, is_on_grid
+from qat.tensor.operators import Operators
 
 # the class has methods of these names, which hide the types inside its body
 Int = builtins.int

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dispatch import HANDLERS, Quantized, has_grid
-from .functions import with_zero
-from .grid import bounds, fit, wide, zero_point_like
-from .moving import varies
+from qat.tensor.dispatch import HANDLERS, Quantized, has_grid
+from qat.tensor.functions import with_zero
+from qat.tensor.grid import bounds, fit, wide, zero_point_like
+from qat.tensor.moving import varies
 
 
 def max_pool(func: Callable[..., Any], spatial: int, input: Any, *args: Any, **kwargs: Any) -> Any:

@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 
-from qat_cli.engine import step as step_module
+from qat_cli.engine.step import step as step_module
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from qat_cli.engine import auto_batch
+from qat_cli.engine.run import auto_batch
 
 # A model for which memory ends above 8 images, as torch says it on a CPU.
 GREEDY = """

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from qat import config
-from qat.ops import native
+from qat.ops.native import load as native
 from qat_cli.commands import doctor as doctor_file
 from qat_cli.commands.doctor import doctor, examine
 
@@ -67,7 +67,7 @@ def test_a_build_is_timed_and_its_library_named(invoke, monkeypatch, tmp_path):
 
 
 def test_what_auto_gives_is_said_and_needs_a_compiler(monkeypatch, tmp_path):
-    monkeypatch.setattr("qat_cli.engine.backend.flags_from_environment", list)
+    monkeypatch.setattr("qat_cli.engine.machine.backend.flags_from_environment", list)
     monkeypatch.setattr(doctor_file, "_cuda", lambda: {"available": False})
     found = {"path": "c++", "version": "1", "reason": None}
     monkeypatch.setattr(doctor_file, "_compiler", lambda: found)
@@ -76,7 +76,9 @@ def test_what_auto_gives_is_said_and_needs_a_compiler(monkeypatch, tmp_path):
     missing = {"path": None, "version": None, "reason": "no C++ compiler found"}
     monkeypatch.setattr(doctor_file, "_compiler", lambda: missing)
     assert examine()["training"] == {"backend": "python", "reason": "auto, no C++ compiler found"}
-    monkeypatch.setattr("qat_cli.engine.backend.flags_from_environment", lambda: ["QAT_JIT=0"])
+    monkeypatch.setattr(
+        "qat_cli.engine.machine.backend.flags_from_environment", lambda: ["QAT_JIT=0"]
+    )
     assert "the environment decides (QAT_JIT=0)" in examine()["training"]["reason"]
 
 

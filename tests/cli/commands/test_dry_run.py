@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from qat_cli.engine import dry_run, out_of_memory, trial
+from qat_cli.engine.memory import advice as out_of_memory
+from qat_cli.engine.run import timed_steps as trial
+from qat_cli.engine.tasks import dry_run
 
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloat, bit_width: 4}, "
@@ -53,8 +55,8 @@ def test_the_document_holds_the_same_and_adds_up(qat_json, tiny_recipe):
 
 
 def test_a_dry_run_changes_no_weight(tiny_recipe, monkeypatch):
-    from qat_cli.console import Console
     from qat_cli.recipes import load_recipe
+    from qat_cli.terminal.console import Console
 
     seen = {}
     build = dry_run.build_run

@@ -20,7 +20,7 @@ def checkpoint(qat, tiny_recipe):
 def test_a_checkpoint_is_shown_layer_by_layer_without_its_data(
     qat, qat_json, checkpoint, monkeypatch
 ):
-    from qat_cli.engine import experiment
+    from qat_cli.engine.setup import experiment
 
     monkeypatch.setattr(experiment, "load_data", lambda config: pytest.fail("data was loaded"))
     found = qat_json("inspect", "--checkpoint", checkpoint)

@@ -10,7 +10,7 @@ import sys
 import pytest
 import torch
 
-from qat.ops import native
+from qat.ops.native import load as native
 
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 4, "

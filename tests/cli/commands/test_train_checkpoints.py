@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from qat_cli.commands.resume_option import _with_value
+from qat_cli.app.resume import _with_value
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_best_epochs_are_kept_and_the_others_dropped(qat, tiny_recipe, tmp_p
 def test_after_a_crash_the_run_goes_on_from_the_middle_of_the_epoch(
     qat, tiny_recipe, tmp_path, monkeypatch
 ):
-    from qat_cli.engine import step
+    from qat_cli.engine.step import step
 
     base = ["train", "--recipe", tiny_recipe, "--epochs", "1", "checkpoint.every_steps=2"]
     assert qat(*base, "--out", "whole").exit_code == 0

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from qat_cli.engine import compiled
+from qat_cli.engine.step import compiled
 from qat_cli.errors import WorkFailed
 
 

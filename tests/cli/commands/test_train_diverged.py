@@ -2,7 +2,7 @@
 
 import torch
 
-from qat_cli.engine import step
+from qat_cli.engine.step import step
 
 
 def test_weights_that_are_not_finite_are_not_saved_over_good_ones(

@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 
-from qat_cli.engine import step as step_module
-from qat_cli.engine import training as training_module
+from qat_cli.engine.run import training as training_module
+from qat_cli.engine.step import step as step_module
 from qat_cli.errors import WorkFailed
 
 QUANTIZED = (

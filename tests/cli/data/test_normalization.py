@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from qat_cli.console import Console
 from qat_cli.data import load_data, prepared
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
+from qat_cli.terminal.console import Console
 
 
 def measured(limit=None, **fields):

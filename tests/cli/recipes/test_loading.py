@@ -3,7 +3,7 @@ import pytest
 import qat.quantizers
 from qat_cli.errors import UserError
 from qat_cli.recipes import dump_recipe, list_recipes, load_recipe, recipe_from_tree, recipe_path
-from qat_cli.recipes.quant_schema import ROLES
+from qat_cli.recipes.schema.quant import ROLES
 
 SMALL = "name: small\nmodel:\n  name: resnet_small\n"
 

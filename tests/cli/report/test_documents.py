@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from qat_cli.console import Console
 from qat_cli.recipes import load_recipe, recipe_from_tree
 from qat_cli.report import RunLog, finite, write_curves, write_metrics, write_recipe, write_summary
 from qat_cli.report.history import COLUMNS
+from qat_cli.terminal.console import Console
 
 HISTORY = [{**dict.fromkeys(COLUMNS, 0.25), "epoch": epoch} for epoch in (1, 2)]
 

@@ -25,7 +25,7 @@ from qat.components import (
     StatsFromParameterZeroPoint,
     ZeroZeroPoint,
 )
-from qat.components.shape import from_groups, to_groups
+from qat.components.views import from_groups, to_groups
 
 SHAPES = [(2, 8), (3, 10), (1, 3), (2, 5, 3), (4, 6, 3, 3)]
 

@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 
+from qat import jit
 from qat.components import (
     MSE,
     AbsMax,
@@ -217,7 +218,6 @@ def test_search_of_zeros_gives_zero(index, built):
 
 @every_search
 def test_search_is_compiled_by_torchscript_without_a_warning(index):
-    from qat import jit
 
     if not jit.is_available():
         pytest.skip("this torch has no TorchScript, or PYTORCH_JIT=0 turns it off")

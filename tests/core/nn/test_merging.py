@@ -14,7 +14,7 @@ from qat.nn import (
     QuantLinear,
     QuantScaleBias,
 )
-from qat.nn.merging import merge_batch_norm
+from qat.nn.base.merge_bn import merge_batch_norm
 from qat.quantizers import (
     Int8ActPerTensorFloatMinMaxInit,
     Int8BiasPerTensorFloatInternalScaling,

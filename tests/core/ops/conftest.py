@@ -9,7 +9,7 @@ import pytest
 
 import qat
 from qat import config, ops
-from qat.ops import native_toolchain
+from qat.ops.native import toolchain as native_toolchain
 
 
 @pytest.fixture(scope="session")

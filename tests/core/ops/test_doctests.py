@@ -4,7 +4,8 @@ import doctest
 
 import pytest
 
-from qat.ops import bounds, ste, values
+from qat.ops import safe_scale as bounds
+from qat.ops import ste, values
 
 
 @pytest.mark.parametrize("module", [ste, values, bounds], ids=lambda m: m.__name__)

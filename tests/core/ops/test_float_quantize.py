@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from qat import config, formats, ops
-from qat.ops import float_fused, float_grid
+from qat.ops import float_grid
+from qat.ops import minifloat as float_fused
 
 FORMATS = ["E4M3", "E5M2", "E4M3_OCP", "E5M2_OCP", "E4M3_FNUZ", "E5M2_FNUZ", "E3M2", "E2M3", "E2M1"]
 FLOAT8 = {

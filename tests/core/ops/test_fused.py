@@ -1,7 +1,7 @@
 """Values of the fused quantizers, bit for bit those of the formula computed step by step.
 
-The reference is written from the formulas of ``qat.ops.fused`` in plain torch ops, each of which
-rounds to the dtype; the ends of the grid are Python integers.
+The reference is written from the formulas of ``qat.ops.fake_quantize`` in plain torch ops, each of
+which rounds to the dtype; the ends of the grid are Python integers.
 """
 
 import math
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from qat import ops
-from qat.ops import python_ops
+from qat.ops.reference import all_ops as python_ops
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 BIT_WIDTHS = [1, 2, 3, 4, 5, 6, 7, 8, 16]

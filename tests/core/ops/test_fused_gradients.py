@@ -1,4 +1,4 @@
-"""Gradients of the fused quantizers against the formulas of ``qat.ops.fused`` in float64."""
+"""Gradients of the fused quantizers against their formulas in float64."""
 
 import math
 from functools import partial

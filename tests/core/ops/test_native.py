@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from qat import config, ops
-from qat.ops import native_build
-from qat.ops.native_toolchain import Compiler, NativeBuildError, find_compiler, find_ninja
+from qat.ops.native import build as native_build
+from qat.ops.native.toolchain import Compiler, NativeBuildError, find_compiler, find_ninja
 
 GCC = Compiler("g++", "g++ 12")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qat import ops
-from qat.ops import registration
+from qat.ops.native import register as registration
 
 UNARY = [s.split("(")[0] for s in registration.SCHEMAS if s.endswith("(Tensor x) -> Tensor")]
 ARGUMENTS = {

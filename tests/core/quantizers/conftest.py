@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from qat.quantizers import ready_made
-from qat.quantizers.catalog import for_sample
-from qat.quantizers.role_table import role_of
+from qat.quantizers.resolve.role_table import role_of
+from tools.docs.catalog import for_sample
 
 
 @dataclass(frozen=True)

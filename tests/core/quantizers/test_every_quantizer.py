@@ -16,7 +16,7 @@ from qat import config, jit
 from qat.components.scaling import reads_input
 from qat.nn import QuantIdentity, QuantLinear
 from qat.quantizers import ready_made, ready_made_names
-from qat.quantizers.catalog import catalog, for_sample
+from tools.docs.catalog import catalog, for_sample
 
 ENTRIES = {each.name: each for each in catalog()}
 NUMERIC = [name for name, each in ENTRIES.items() if each.arithmetic != "none"]

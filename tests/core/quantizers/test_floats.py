@@ -10,9 +10,9 @@ import qat.nn as qnn
 from qat import quantizers
 from qat.enums import ScalingPerOutputType
 from qat.formats import E4M3_OCP, E5M2_FNUZ, FloatFormat
-from qat.quantizers.floats import FLOATS
-from qat.quantizers.floats_fnuz import FLOATS_FNUZ
-from qat.quantizers.floats_ocp import FLOATS_OCP
+from qat.quantizers.ready.floats import FLOATS
+from qat.quantizers.ready.floats_fnuz import FLOATS_FNUZ
+from qat.quantizers.ready.floats_ocp import FLOATS_OCP
 
 ALL = {**FLOATS, **FLOATS_OCP, **FLOATS_FNUZ}
 #: Largest number and bias, by hand from the specifications of the formats.

@@ -10,8 +10,8 @@ from torch import nn
 
 import qat.nn as qnn
 from qat import quantizers
-from qat.quantizers.groups import GROUPS
-from qat.quantizers.mx import MX
+from qat.quantizers.ready.groups import GROUPS
+from qat.quantizers.ready.mx import MX
 
 #: By the name of the element: exponent of its largest power of two, largest number, mantissa bits,
 #: exponent of its smallest normal number (MX 1.0, tables 2 to 7).

@@ -8,10 +8,10 @@ from qat.components import set_progress
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
 from qat.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from qat.quantizers import DoReFaAct, DoReFaWeight, TTQWeight, ready_made
-from qat.quantizers.binary_papers import BINARY_PAPERS
-from qat.quantizers.binary_ternary import BINARY_TERNARY
-from qat.quantizers.low_bit_papers import LOW_BIT_PAPERS
-from qat.quantizers.roles import WeightResolver
+from qat.quantizers.ready.binary_papers import BINARY_PAPERS
+from qat.quantizers.ready.binary_ternary import BINARY_TERNARY
+from qat.quantizers.ready.low_bit_papers import LOW_BIT_PAPERS
+from qat.quantizers.resolve.roles import WeightResolver
 
 NAMES = {**BINARY_PAPERS, **BINARY_TERNARY, **LOW_BIT_PAPERS}
 WEIGHTS = [name for name, quantizer in NAMES.items() if issubclass(quantizer, WeightResolver)]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qat.quantizers import ready_made
-from qat.quantizers.ready_made import ready_made as ready_made_function
+from qat.quantizers.registry import ready_made as ready_made_function
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,26 @@
 """Complete quantizers: what a ``tensor_quant`` is."""
 
-from .binary import BinaryQuant as BinaryQuant
-from .binary import ClampedBinaryQuant as ClampedBinaryQuant
-from .decoupled import DecoupledIntQuant as DecoupledIntQuant
-from .decoupled import DecoupledRescalingIntQuant as DecoupledRescalingIntQuant
-from .decoupled import DecoupledRescalingIntQuantWithInput as DecoupledRescalingIntQuantWithInput
-from .dorefa import DoReFaQuant as DoReFaQuant
-from .estimated import EstimatedBinaryQuant as EstimatedBinaryQuant
-from .float import FloatQuant as FloatQuant
-from .groupwise import GroupwiseQuant as GroupwiseQuant
-from .int import IntQuant as IntQuant
-from .pact import PACTQuant as PACTQuant
-from .prescaled_int import PrescaledRestrictIntQuant as PrescaledRestrictIntQuant
-from .prescaled_int import (
+from qat.components.quant.binary import BinaryQuant as BinaryQuant
+from qat.components.quant.binary import ClampedBinaryQuant as ClampedBinaryQuant
+from qat.components.quant.decoupled import DecoupledIntQuant as DecoupledIntQuant
+from qat.components.quant.decoupled import DecoupledRescalingIntQuant as DecoupledRescalingIntQuant
+from qat.components.quant.decoupled import (
+    DecoupledRescalingIntQuantWithInput as DecoupledRescalingIntQuantWithInput,
+)
+from qat.components.quant.dorefa import DoReFaQuant as DoReFaQuant
+from qat.components.quant.estimated import EstimatedBinaryQuant as EstimatedBinaryQuant
+from qat.components.quant.float import FloatQuant as FloatQuant
+from qat.components.quant.groupwise import GroupwiseQuant as GroupwiseQuant
+from qat.components.quant.int import IntQuant as IntQuant
+from qat.components.quant.pact import PACTQuant as PACTQuant
+from qat.components.quant.prescaled_int import (
+    PrescaledRestrictIntQuant as PrescaledRestrictIntQuant,
+)
+from qat.components.quant.prescaled_int import (
     PrescaledRestrictIntQuantWithInputBitWidth as PrescaledRestrictIntQuantWithInputBitWidth,
 )
-from .real_zero_point import RealZeroPointIntQuant as RealZeroPointIntQuant
-from .rescaling_int import RescalingIntQuant as RescalingIntQuant
-from .ternary import TernaryQuant as TernaryQuant
-from .trunc import TruncIntQuant as TruncIntQuant
-from .two_sided_ternary import TwoSidedTernaryQuant as TwoSidedTernaryQuant
+from qat.components.quant.real_zero_point import RealZeroPointIntQuant as RealZeroPointIntQuant
+from qat.components.quant.rescaling_int import RescalingIntQuant as RescalingIntQuant
+from qat.components.quant.ternary import TernaryQuant as TernaryQuant
+from qat.components.quant.trunc import TruncIntQuant as TruncIntQuant
+from qat.components.quant.two_sided_ternary import TwoSidedTernaryQuant as TwoSidedTernaryQuant

@@ -5,11 +5,10 @@ from typing import Tuple
 from torch import Tensor, nn
 
 from qat import jit
+from qat.components.quant.int import IntArithmetic
 from qat.components.scaling.base import check_positive
 from qat.components.stats import widened
 from qat.ops import scalar_clamp_min_ste, scale_from_threshold, smallest_normal
-
-from .int import IntArithmetic
 
 
 class DecoupledIntQuant(IntArithmetic):

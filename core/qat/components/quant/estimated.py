@@ -8,11 +8,11 @@ from qat import jit
 from qat.components.bit_width import BitWidthConst
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
-from qat.components.sign import ProgressiveSharpness
+from qat.components.sharpness import ProgressiveSharpness
 from qat.components.stateless import scalar
 from qat.enums import SignGradient, lookup
 from qat.ops import estimated_binary_quantize, floor_scale
-from qat.ops.estimators_python import SIGN_GRADIENTS
+from qat.ops.reference.estimators import SIGN_GRADIENTS
 
 
 class EstimatedBinaryQuant(jit.ScriptModule):

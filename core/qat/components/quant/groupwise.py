@@ -5,7 +5,7 @@ from typing import Tuple
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.shape import from_groups, to_groups
+from qat.components.views import from_groups, to_groups
 
 
 class GroupwiseQuant(jit.ScriptModule):

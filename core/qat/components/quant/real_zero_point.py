@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from qat import jit
+from qat.components.quant.int import IntQuant
 from qat.ops import activated, arithmetic_dtype, int_fake_quantize, result_dtype
-
-from .int import IntQuant
 
 
 class RealZeroPointIntQuant(IntQuant):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.quant.int import IntQuant
 from qat.components.remember import remembered
 from qat.components.scaling.base import PositiveScale
 from qat.components.scaling.from_weight import rows_of_maximum
@@ -20,8 +21,6 @@ from qat.ops import (
     signed_scale_from_threshold,
     threshold_int_fake_quantize,
 )
-
-from .int import IntQuant
 
 
 class RescalingIntQuant(jit.ScriptModule):

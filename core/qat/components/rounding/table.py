@@ -1,10 +1,9 @@
 """How a real number becomes an integer, by name."""
 
+from qat.components.rounding.learned import LearnedRoundSte
+from qat.components.rounding.ste import CeilSte, DPURoundSte, FloorSte, RoundSte, RoundToZeroSte
+from qat.components.rounding.stochastic import StochasticRoundSte
 from qat.enums import FloatToIntImplType
-
-from .learned import LearnedRoundSte
-from .ste import CeilSte, DPURoundSte, FloorSte, RoundSte, RoundToZeroSte
-from .stochastic import StochasticRoundSte
 
 FLOAT_TO_INT = {
     FloatToIntImplType.ROUND: RoundSte,

@@ -25,10 +25,9 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.pre_zero_point import PreZeroCenterZeroPoint
+from qat.components.scaling.pre_scaling import ParameterPreScalingWeightNorm
 from qat.components.stats import L1Norm, widened
 from qat.ops import scalar_clamp_min_ste
-
-from .pre_scaling import ParameterPreScalingWeightNorm
 
 
 def _rounding(x: Tensor) -> float:

@@ -5,7 +5,7 @@ from typing import Any, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from .base import SCALAR_SHAPE, PositiveScale, restriction
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, restriction
 
 
 class AffineStatsScaling(PositiveScale):

@@ -5,7 +5,7 @@ from typing import List
 import torch
 from torch import Tensor
 
-from .from_weight import StatsFromParameterScaling
+from qat.components.scaling.from_weight import StatsFromParameterScaling
 
 
 class RuntimeDynamicStatsScaling(StatsFromParameterScaling):

@@ -5,9 +5,8 @@ from typing import Optional, Tuple, Union
 import torch
 from torch import Tensor, nn
 
+from qat.components.scaling.base import PositiveScale, initial_threshold, restriction
 from qat.components.stateless import StatelessBuffer
-
-from .base import PositiveScale, initial_threshold, restriction
 
 
 class ConstScaling(PositiveScale):

@@ -6,11 +6,10 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.shape import OverOutputChannelView, OverTensorView
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, lower_bound, restriction
+from qat.components.scaling.fixed import ParameterScaling
 from qat.components.stats import AbsMax, _Stats
-
-from .base import SCALAR_SHAPE, PositiveScale, lower_bound, restriction
-from .fixed import ParameterScaling
+from qat.components.views import OverOutputChannelView, OverTensorView
 
 
 def stats_over(

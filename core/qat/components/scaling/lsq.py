@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.bit_width import check_bit_width
+from qat.components.scaling.base import SCALAR_SHAPE
+from qat.components.scaling.from_weight import ParameterFromStatsFromParameterScaling
+from qat.components.scaling.runtime import DEFAULT_MOMENTUM, ParameterFromRuntimeStatsScaling
 from qat.ops import max_int, scaled_gradient
-
-from .base import SCALAR_SHAPE
-from .from_weight import ParameterFromStatsFromParameterScaling
-from .runtime import DEFAULT_MOMENTUM, ParameterFromRuntimeStatsScaling
 
 
 class StepIntScaling(nn.Module):

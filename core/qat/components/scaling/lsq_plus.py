@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.bit_width import check_bit_width
+from qat.components.scaling.lsq import LSQScaling
+from qat.components.scaling.runtime import DEFAULT_MOMENTUM
 from qat.components.stats import widened
 from qat.ops import max_int, min_int, round_ste, smallest_normal, tensor_clamp_ste
-
-from .lsq import LSQScaling
-from .runtime import DEFAULT_MOMENTUM
 
 
 def fitted_grid(

@@ -12,11 +12,10 @@ from typing import List, Optional, Tuple
 
 from torch import Tensor, nn
 
+from qat.components.scaling.fixed import ParameterScaling
+from qat.components.scaling.from_weight import stats_over
 from qat.components.stats import widened
 from qat.ops import scalar_clamp_min_ste, scale_from_threshold
-
-from .fixed import ParameterScaling
-from .from_weight import stats_over
 
 
 class StatsPreScaling(nn.Module):

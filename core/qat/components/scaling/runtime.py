@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.shape import OverTensorView
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, restriction
 from qat.components.stats import _Stats, widened
-
-from .base import SCALAR_SHAPE, PositiveScale, restriction
+from qat.components.views import OverTensorView
 
 DEFAULT_MOMENTUM = 0.1
 

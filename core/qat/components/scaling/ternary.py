@@ -5,11 +5,10 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.shape import OverTensorView
+from qat.components.scaling.base import SCALAR_SHAPE
 from qat.components.stats import _Stats, widened
+from qat.components.views import OverTensorView
 from qat.ops import positive_ste
-
-from .base import SCALAR_SHAPE
 
 
 class TernaryThreshold(nn.Module):

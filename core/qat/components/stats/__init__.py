@@ -1,6 +1,6 @@
 """Statistics of a tensor that a threshold or a zero point is taken from.
 
-Each takes a view made by :mod:`qat.components.shape`: ``[elements]`` with ``stats_reduce_dim=None``
+Each takes a view made by :mod:`qat.components.views`: ``[elements]`` with ``stats_reduce_dim=None``
 gives a 0-dimensional result, ``[rows, elements]`` with ``stats_reduce_dim=1`` gives ``[rows]``.
 
 Those that are one element of the tensor, or of its magnitudes, hand it their gradient. Where none
@@ -8,28 +8,32 @@ is wanted, as for an activation, they are taken in one pass, without sorting and
 copying.
 """
 
-from .both_sides import AbsMinMax as AbsMinMax
-from .both_sides import NegativeMinOrZero as NegativeMinOrZero
-from .both_sides import NegativePercentileOrZero as NegativePercentileOrZero
-from .both_sides import PercentileInterval as PercentileInterval
-from .deviation import MeanLearnedSigmaStd as MeanLearnedSigmaStd
-from .deviation import MeanSigmaStd as MeanSigmaStd
-from .divergence import KLMinimizerThreshold as KLMinimizerThreshold
-from .float_search_grid import FloatSearchGrid as FloatSearchGrid
-from .half_quadratic import HalfQuadraticOptimizerScale as HalfQuadraticOptimizerScale
-from .half_quadratic import HalfQuadraticOptimizerZeroPoint as HalfQuadraticOptimizerZeroPoint
-from .magnitude import AbsAve as AbsAve
-from .magnitude import AbsMax as AbsMax
-from .magnitude import AbsMaxAve as AbsMaxAve
-from .magnitude import AbsMaxL2 as AbsMaxL2
-from .magnitude import AbsPercentile as AbsPercentile
-from .magnitude import SignedAbsMax as SignedAbsMax
-from .norms import L1Norm as L1Norm
-from .norms import L2Norm as L2Norm
-from .search_grid import IntSearchGrid as IntSearchGrid
-from .squared_error import MSE as MSE
-from .squared_error import MSEZeroPoint as MSEZeroPoint
-from .tables import STATS as STATS
-from .tables import ZERO_POINT_STATS as ZERO_POINT_STATS
-from .wrappers import _Stats as _Stats
-from .wrappers import widened as widened
+from qat.components.stats.both_sides import AbsMinMax as AbsMinMax
+from qat.components.stats.both_sides import NegativeMinOrZero as NegativeMinOrZero
+from qat.components.stats.both_sides import NegativePercentileOrZero as NegativePercentileOrZero
+from qat.components.stats.both_sides import PercentileInterval as PercentileInterval
+from qat.components.stats.deviation import MeanLearnedSigmaStd as MeanLearnedSigmaStd
+from qat.components.stats.deviation import MeanSigmaStd as MeanSigmaStd
+from qat.components.stats.divergence import KLMinimizerThreshold as KLMinimizerThreshold
+from qat.components.stats.float_search_grid import FloatSearchGrid as FloatSearchGrid
+from qat.components.stats.half_quadratic import (
+    HalfQuadraticOptimizerScale as HalfQuadraticOptimizerScale,
+)
+from qat.components.stats.half_quadratic import (
+    HalfQuadraticOptimizerZeroPoint as HalfQuadraticOptimizerZeroPoint,
+)
+from qat.components.stats.magnitude import AbsAve as AbsAve
+from qat.components.stats.magnitude import AbsMax as AbsMax
+from qat.components.stats.magnitude import AbsMaxAve as AbsMaxAve
+from qat.components.stats.magnitude import AbsMaxL2 as AbsMaxL2
+from qat.components.stats.magnitude import AbsPercentile as AbsPercentile
+from qat.components.stats.magnitude import SignedAbsMax as SignedAbsMax
+from qat.components.stats.norms import L1Norm as L1Norm
+from qat.components.stats.norms import L2Norm as L2Norm
+from qat.components.stats.search_grid import IntSearchGrid as IntSearchGrid
+from qat.components.stats.squared_error import MSE as MSE
+from qat.components.stats.squared_error import MSEZeroPoint as MSEZeroPoint
+from qat.components.stats.tables import STATS as STATS
+from qat.components.stats.tables import ZERO_POINT_STATS as ZERO_POINT_STATS
+from qat.components.stats.wrappers import _Stats as _Stats
+from qat.components.stats.wrappers import widened as widened

@@ -10,9 +10,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from qat.ops.python_statistics import kth_largest_of_rows
-
-from .wrappers import widened
+from qat.components.stats.wrappers import widened
+from qat.ops.reference.statistics import kth_largest_of_rows
 
 
 def kth_largest(x: Tensor, k: int, dim: Optional[int]) -> Tensor:

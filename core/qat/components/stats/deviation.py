@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from .wrappers import widened
+from qat.components.stats.wrappers import widened
 
 #: Added to the variance, so that the gradient of its root stays finite where all is equal.
 DEFAULT_STD_DEV_EPSILON = 1e-8

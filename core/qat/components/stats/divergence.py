@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from qat.components.stats.magnitude import largest_magnitude
+from qat.components.stats.wrappers import widened
 from qat.ops import max_int
-
-from .magnitude import largest_magnitude
-from .wrappers import widened
 
 
 class KLMinimizerThreshold(nn.Module):

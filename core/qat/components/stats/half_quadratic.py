@@ -15,10 +15,10 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from .both_sides import NegativeMinOrZero
-from .magnitude import AbsMax
-from .search_grid import IntSearchGrid
-from .wrappers import as_rows, of_rows
+from qat.components.stats.both_sides import NegativeMinOrZero
+from qat.components.stats.magnitude import AbsMax
+from qat.components.stats.search_grid import IntSearchGrid
+from qat.components.stats.wrappers import as_rows, of_rows
 
 DEFAULT_ITERS = 40
 

@@ -6,9 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from qat.components.stats.wrappers import widened
 from qat.ops import abs_kth_largest, abs_kth_largest_of_rows
-
-from .wrappers import widened
 
 
 def largest_magnitude(x: Tensor, dim: Optional[int]) -> Tensor:

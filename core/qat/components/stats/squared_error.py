@@ -11,9 +11,9 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from .both_sides import NegativeMinOrZero
-from .magnitude import AbsMax
-from .wrappers import as_rows, of_rows
+from qat.components.stats.both_sides import NegativeMinOrZero
+from qat.components.stats.magnitude import AbsMax
+from qat.components.stats.wrappers import as_rows, of_rows
 
 DEFAULT_ITERS = 20
 #: Intervals that the second round makes of one of the first.

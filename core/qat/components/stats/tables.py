@@ -1,18 +1,27 @@
 """Statistics by name: of thresholds, and of zero points."""
 
-from qat.enums import StatsOp
-
-from .both_sides import (
+from qat.components.stats.both_sides import (
     AbsMinMax,
     NegativeMinOrZero,
     NegativePercentileOrZero,
     PercentileInterval,
 )
-from .deviation import MeanLearnedSigmaStd, MeanSigmaStd
-from .divergence import KLMinimizerThreshold
-from .half_quadratic import HalfQuadraticOptimizerScale, HalfQuadraticOptimizerZeroPoint
-from .magnitude import AbsAve, AbsMax, AbsMaxAve, AbsMaxL2, AbsPercentile, SignedAbsMax
-from .squared_error import MSE, MSEZeroPoint
+from qat.components.stats.deviation import MeanLearnedSigmaStd, MeanSigmaStd
+from qat.components.stats.divergence import KLMinimizerThreshold
+from qat.components.stats.half_quadratic import (
+    HalfQuadraticOptimizerScale,
+    HalfQuadraticOptimizerZeroPoint,
+)
+from qat.components.stats.magnitude import (
+    AbsAve,
+    AbsMax,
+    AbsMaxAve,
+    AbsMaxL2,
+    AbsPercentile,
+    SignedAbsMax,
+)
+from qat.components.stats.squared_error import MSE, MSEZeroPoint
+from qat.enums import StatsOp
 
 STATS = {
     StatsOp.MAX: AbsMax,

@@ -7,12 +7,18 @@ rounded and kept on the grid where ``quantize_zero_point``, real otherwise (see
 scale: with those of the quantizer they are LSQ+'s (Bhalgat et al. 2020, arXiv:2004.09576).
 """
 
-from .fixed import ParameterZeroPoint as ParameterZeroPoint
-from .fixed import ZeroZeroPoint as ZeroZeroPoint
-from .from_weight import (
+from qat.components.zero_point.fixed import ParameterZeroPoint as ParameterZeroPoint
+from qat.components.zero_point.fixed import ZeroZeroPoint as ZeroZeroPoint
+from qat.components.zero_point.from_weight import (
     ParameterFromStatsFromParameterZeroPoint as ParameterFromStatsFromParameterZeroPoint,
 )
-from .from_weight import SharedStatsFromParameterZeroPoint as SharedStatsFromParameterZeroPoint
-from .from_weight import StatsFromParameterZeroPoint as StatsFromParameterZeroPoint
-from .runtime import ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint
-from .runtime import RuntimeDynamicZeroPoint as RuntimeDynamicZeroPoint
+from qat.components.zero_point.from_weight import (
+    SharedStatsFromParameterZeroPoint as SharedStatsFromParameterZeroPoint,
+)
+from qat.components.zero_point.from_weight import (
+    StatsFromParameterZeroPoint as StatsFromParameterZeroPoint,
+)
+from qat.components.zero_point.runtime import (
+    ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint,
+)
+from qat.components.zero_point.runtime import RuntimeDynamicZeroPoint as RuntimeDynamicZeroPoint

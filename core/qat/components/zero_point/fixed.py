@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.stateless import scalar
+from qat.components.zero_point.base import from_lowest
 from qat.ops import abs_binary_sign_grad
-
-from .base import from_lowest
 
 
 class ZeroZeroPoint(nn.Module):

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from qat.components.scaling.from_weight import stats_over
 from qat.components.stats import _Stats
-
-from .base import from_lowest
-from .fixed import ParameterZeroPoint
+from qat.components.zero_point.base import from_lowest
+from qat.components.zero_point.fixed import ParameterZeroPoint
 
 
 class StatsFromParameterZeroPoint(nn.Module):

@@ -1,4 +1,4 @@
 """Quantized recurrent layers."""
 
-from .lstm import QuantLSTM as QuantLSTM
-from .simple import QuantRNN as QuantRNN
+from qat.nn.rnn.lstm import QuantLSTM as QuantLSTM
+from qat.nn.rnn.simple import QuantRNN as QuantRNN

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from qat.nn.proxies import P, Quantizer, make_proxy, with_prefix
-from qat.nn.refusals import check_names
+from qat.nn.base.checks import check_names
+from qat.nn.base.make_proxy import P, Quantizer, make_proxy, with_prefix
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qat.nn.proxies import unwrap
+from qat.nn.base.make_proxy import unwrap
+from qat.nn.rnn.cells import State
+from qat.nn.rnn.gates import GateBias, GateWeight
 from qat.tensor import QuantTensor
-
-from .cells import State
-from .gates import GateBias, GateWeight
 
 
 class Direction(nn.Module):

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.nn.accumulator_grid import product_of_scales
+from qat.nn.base.accumulator_grid import product_of_scales
+from qat.nn.rnn.declared import Declared
 from qat.tensor import QuantTensor
-
-from .declared import Declared
 
 
 class GateWeight(nn.Module):

@@ -5,17 +5,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.nn.proxies import Quantizer
+from qat.nn.base.make_proxy import Quantizer
+from qat.nn.rnn.cells import CoupledLSTMCell, LSTMCell
+from qat.nn.rnn.declared import Declared
+from qat.nn.rnn.recurrent import QuantRecurrent
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8WeightPerTensorFloat,
     Int32Bias,
     Uint8ActPerTensorFloat,
 )
-
-from .cells import CoupledLSTMCell, LSTMCell
-from .declared import Declared
-from .recurrent import QuantRecurrent
 
 
 class QuantLSTM(QuantRecurrent):

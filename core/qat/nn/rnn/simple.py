@@ -5,12 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat.nn.proxies import Quantizer
+from qat.nn.base.make_proxy import Quantizer
+from qat.nn.rnn.cells import NONLINEARITIES, RNNCell
+from qat.nn.rnn.declared import Declared
+from qat.nn.rnn.recurrent import Given, QuantRecurrent
 from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, Int32Bias
-
-from .cells import NONLINEARITIES, RNNCell
-from .declared import Declared
-from .recurrent import Given, QuantRecurrent
 
 
 class QuantRNN(QuantRecurrent):

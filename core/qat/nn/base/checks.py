@@ -1,0 +1,165 @@
+"""What a layer refuses when it is built, and says: which layer, which argument, what."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from qat.enums import BitWidthImplType, ScalingPerOutputType
+from qat.inject import DependencyError, ExtendedInjector
+from qat.proxy import (
+    ActQuantProxyFromInjector,
+    BiasQuantProxyFromInjector,
+    ClampQuantProxyFromInjector,
+    QuantProxy,
+    TruncQuantProxyFromInjector,
+    WeightQuantProxyFromInjector,
+)
+from qat.quantizers.resolve.role_table import role_of
+
+#: What a proxy quantizes, and a quantizer for it.
+EXAMPLES: dict[type[QuantProxy], tuple[str, str]] = {
+    WeightQuantProxyFromInjector: ("weight", "Int8WeightPerTensorFloat"),
+    ActQuantProxyFromInjector: ("activation", "Int8ActPerTensorFloat"),
+    BiasQuantProxyFromInjector: ("bias", "Int32Bias"),
+    TruncQuantProxyFromInjector: ("truncated accumulator", "TruncTo8bit"),
+    ClampQuantProxyFromInjector: ("clamped accumulator", "ClampTo8bit"),
+}
+_LOCATED = (ValueError, TypeError, NotImplementedError)
+
+
+def check_names(kind: str, names: Iterable[str], prefixes: Sequence[str]) -> None:
+    """Refuse keyword arguments that belong to no quantizer of a layer.
+
+    Args:
+        kind: class name of the layer.
+        names: the arguments that the layer itself does not take.
+        prefixes: what the attributes of its quantizers start with.
+    Raises:
+        TypeError: one that starts with none of them.
+    """
+    unknown = [name for name in names if not name.startswith(tuple(prefixes))]
+    if unknown:
+        raise TypeError(
+            f"{kind} has no argument {', '.join(unknown)}; attributes of its quantizers start "
+            f"with {', '.join(prefixes)}."
+        )
+
+
+def check_float_class(kind: str, layer: nn.Module, float_class: type[nn.Module]) -> None:
+    """Refuse a float layer that ``kind`` does not quantize.
+
+    Raises:
+        TypeError: ``layer`` is of another class than ``float_class``.
+    """
+    if not isinstance(layer, float_class):
+        raise TypeError(
+            f"{kind}.from_float takes a {float_class.__name__}, not a {type(layer).__name__}."
+        )
+
+
+def check_role(
+    kind: str, argument: str, quant: type[ExtendedInjector], proxy_class: type[QuantProxy]
+) -> None:
+    """Refuse a quantizer of another role than the one it is given for.
+
+    Args:
+        kind: class name of the layer.
+        argument: the layer's argument that ``quant`` came as.
+        quant: the quantizer; one that derives from no resolver of a role is taken as it is.
+        proxy_class: class of the role that it is to be used in.
+    Raises:
+        TypeError: it is for another role.
+    """
+    role = role_of(quant)
+    expected, example = EXAMPLES.get(proxy_class, (role, ""))
+    if role is not None and role != expected:
+        raise TypeError(
+            f"{kind}: {argument} is {quant.__name__}, a quantizer of role {role!r}; here one of "
+            f"role {expected!r} is needed, such as {example}."
+        )
+
+
+def check_bit_width(
+    kind: str, argument: str, quant: type[ExtendedInjector], proxy: QuantProxy, bits: Any
+) -> None:
+    """Refuse a bit width that the arithmetic has no use for, since it has one of its own.
+
+    Args:
+        kind, argument, quant: as for :func:`check_role`.
+        proxy: the proxy that was made for ``quant``.
+        bits: the bit width asked for.
+    Raises:
+        ValueError: it is another one than that of the arithmetic.
+    """
+    own = getattr(proxy.tensor_quant, "bit_width", None)
+    if own is None or proxy.has_effect("bit_width"):
+        return
+    if float(own()) != bits:
+        raise ValueError(
+            f"{kind}: {argument}: bit_width is {bits}, but {quant.__name__} always has "
+            f"{int(own())}; leave it out, or choose an integer quantizer such as "
+            f"{_example(proxy)}."
+        )
+
+
+def check_learned_bit_width(
+    kind: str, argument: str, quant: type[ExtendedInjector], proxy: QuantProxy, impl_type: Any
+) -> None:
+    """Refuse a learned bit width where the arithmetic takes none.
+
+    Args:
+        kind, argument, quant, proxy: as for :func:`check_bit_width`.
+        impl_type: the kind of bit width asked for.
+    Raises:
+        ValueError: it is learned, and nothing would learn it.
+    """
+    is_constant = str(impl_type).lower() in (
+        BitWidthImplType.CONST,
+        BitWidthImplType.STATEFUL_CONST,
+    )
+    if not is_constant and not proxy.has_effect("bit_width_impl_type"):
+        raise ValueError(
+            f"{kind}: {argument}: bit_width_impl_type is {str(impl_type)!r}, but "
+            f"{quant.__name__} has a fixed number of bits; leave it out, or choose an integer "
+            f"quantizer such as {_example(proxy)}."
+        )
+
+
+def check_group_size(kind: str, argument: str, quant: Any, group_size: Any) -> None:
+    """Refuse a size of groups for a quantizer of another granularity.
+
+    Args:
+        kind, argument: as for :func:`check_role`.
+        quant: the quantizer, with the overrides of the layer.
+        group_size: the size asked for.
+    Raises:
+        ValueError: the quantizer has no groups.
+    """
+    granularity = quant.scaling_per_output if "scaling_per_output" in quant else None
+    if granularity not in (None, ScalingPerOutputType.GROUP):
+        raise ValueError(
+            f"{kind}: {argument}: group_size is {group_size}, but scaling_per_output_type is "
+            f"{str(granularity)!r}; set it to 'group', or leave the size out."
+        )
+
+
+def _example(proxy: QuantProxy) -> str:
+    return next(example for role, (_, example) in EXAMPLES.items() if isinstance(proxy, role))
+
+
+@contextmanager
+def located(kind: str, argument: str) -> Iterator[None]:
+    """Errors raised inside say for which layer and which argument of it.
+
+    In front; or behind the chain of attributes, where one can not be resolved.
+    """
+    try:
+        yield
+    except DependencyError as error:
+        raise DependencyError(f"{error}, for {argument} of {kind}") from error
+    except _LOCATED as error:
+        if type(error) not in _LOCATED or str(error).startswith(f"{kind}: "):
+            raise
+        raise type(error)(f"{kind}: {argument}: {error}") from error

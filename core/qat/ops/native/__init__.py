@@ -1,0 +1,1 @@
+"""The native implementation of the ops: found, built, loaded, registered, chosen."""

@@ -1,0 +1,1 @@
+"""Reference implementation of every op, in Python."""

@@ -1,0 +1,1 @@
+"""From the declared attributes of a quantizer to its parts."""

@@ -1,0 +1,1 @@
+"""The command line itself: groups, help, shared options, completion, processes."""

@@ -1,0 +1,1 @@
+"""Images in memory or in files, decoded in time."""

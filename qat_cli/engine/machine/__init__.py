@@ -1,0 +1,1 @@
+"""Devices, backends, processes and random states of this machine."""

@@ -1,0 +1,1 @@
+"""From a recipe to data, model and step."""

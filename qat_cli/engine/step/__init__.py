@@ -1,0 +1,1 @@
+"""One optimizer step and all that it is made of."""
