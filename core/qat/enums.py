@@ -18,6 +18,36 @@ class Choice(str, Enum):
         return self.value
 
 
+class Role(Choice):
+    """Kind of tensor that a quantizer is made for."""
+
+    WEIGHT = "weight"
+    ACTIVATION = "activation"
+    BIAS = "bias"
+    TRUNCATED_ACCUMULATOR = "truncated accumulator"
+    CLAMPED_ACCUMULATOR = "clamped accumulator"
+
+
+class Site(Choice):
+    """Place in a model where a quantizer sits."""
+
+    WEIGHT = "weight"
+    BIAS = "bias"
+    INPUT = "input"
+    OUTPUT = "output"
+    ACTIVATION = "activation"
+    ADD = "add"
+
+    @property
+    def role(self) -> Role:
+        """The kind of tensor that is quantized here."""
+        return ROLE_AT.get(self, Role.ACTIVATION)
+
+
+#: Sites whose quantizers are not those of activations.
+ROLE_AT = {Site.WEIGHT: Role.WEIGHT, Site.BIAS: Role.BIAS}
+
+
 class QuantType(Choice):
     """Arithmetic of the quantizer."""
 
@@ -124,6 +154,23 @@ class SignGradient(Choice):
 
 
 V = TypeVar("V")
+C = TypeVar("C", bound=Choice)
+
+
+def choice(kind: type[C], word: object, field: str) -> C:
+    """The member of ``kind`` that ``word`` names, in any case; a member is returned as it is.
+
+    Words become members here, where an attribute is read; behind it they are compared with ``is``.
+
+    Raises:
+        ValueError: no such choice; the text names ``field``, the choices, and the nearest.
+
+    >>> choice(StatsOp, "MSE", "scaling_stats_op") is StatsOp.MSE
+    True
+    """
+    if isinstance(word, kind):
+        return word
+    return lookup({member: member for member in kind}, str(word), field)
 
 
 def lookup(table: Mapping[Any, V], choice: Choice | str, field: str) -> V:

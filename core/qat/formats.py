@@ -1,6 +1,6 @@
-"""Minifloat formats as values: which reals a few exponent and mantissa bits can write.
+"""Number formats as values: integers, and minifloats of a few exponent and mantissa bits.
 
-A code of ``e`` exponent bits ``E`` and ``m`` mantissa bits ``M`` stands for
+A code of a minifloat with ``e`` exponent bits ``E`` and ``m`` mantissa bits ``M`` stands for
 
 * ``2**(E - bias) * (1 + M / 2**m)`` where ``E > 0`` (normal),
 * ``2**(1 - bias) * M / 2**m`` where ``E = 0`` (subnormal, zero among them),
@@ -14,6 +14,61 @@ Specification 1.0, 2023 (FP6, FP4); Noune et al. 2022, arXiv:2206.02915 (FNUZ).
 
 import math
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class IntFormat:
+    """An integer grid; frozen, compared by its fields.
+
+    Args:
+        bits: from 1 to 64. A signed grid of one bit is binary: -1 and +1.
+        signed: whether one of the bits is a sign.
+        narrow: whether a signed grid lacks its most negative integer, and an unsigned one its
+            largest.
+    Raises:
+        ValueError: ``bits`` outside its range.
+
+    >>> IntFormat(4).min_value, IntFormat(4, narrow=True).min_value, IntFormat(4, False).max_value
+    (-8, -7, 15)
+    """
+
+    bits: int
+    signed: bool = True
+    narrow: bool = False
+
+    def __post_init__(self) -> None:
+        _check_whole("bit_width", self.bits, 1, 64)
+
+    @property
+    def bit_width(self) -> int:
+        """Bits of a code."""
+        return self.bits
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the grid is -1 and +1."""
+        return self.signed and self.bits == 1
+
+    @property
+    def min_value(self) -> int:
+        """The lowest integer."""
+        if not self.signed:
+            return 0
+        return -1 if self.is_binary else int(self.narrow) - 2 ** (self.bits - 1)
+
+    @property
+    def max_value(self) -> int:
+        """The highest integer."""
+        if not self.signed:
+            return 2**self.bits - 1 - int(self.narrow)
+        return 1 if self.is_binary else 2 ** (self.bits - 1) - 1
+
+    @property
+    def name(self) -> str:
+        """``int4`` or ``uint4``; ``binary`` for -1 and +1."""
+        if self.is_binary:
+            return "binary"
+        return f"{'' if self.signed else 'u'}int{self.bits}"
 
 
 def standard_bias(exponent_bits: int) -> int:
@@ -143,6 +198,9 @@ def _check_whole(name: str, number: object, low: int, high: int) -> None:
             f"{name} is {number!r}; it must be a whole number from {low} to {high} here."
         )
 
+
+#: Of a quantized tensor: every value is a number of the format times a scale.
+Format = IntFormat | FloatFormat
 
 NO_SPECIAL = SpecialValues()
 #: OCP OFP8 by exponent and mantissa bits: one code for NaN; infinity and three, as IEEE 754 has it.
