@@ -6,8 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from qat.components.buffers import scalar
 from qat.components.restrict import IntRestrictValue
-from qat.components.stateless import scalar
 from qat.enums import BitWidthImplType
 from qat.ops import abs_binary_sign_grad, scalar_clamp_ste
 
