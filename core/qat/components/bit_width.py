@@ -1,4 +1,4 @@
-"""Bit widths: fixed, kept with the state, learned, or what is left of the input's."""
+"""Bit widths: fixed, learned, or those left of an input's."""
 
 import numbers
 from typing import Optional

@@ -1,4 +1,4 @@
-"""Transforms of a weight in front of its rounding, as parts of its quantizer."""
+"""Transforms of a weight in front of its rounding."""
 
 import math
 from typing import List, Optional, Tuple

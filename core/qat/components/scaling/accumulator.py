@@ -1,4 +1,4 @@
-"""Weight norms for which no sum of products overflows an accumulator of a given bit width.
+"""Weight norms with which no sum of products overflows an accumulator.
 
 An accumulator of ``P`` bits holds ``2**(P-1) - 1``. Inputs of ``N`` bits are at most ``2**N - 1``
 unsigned and ``2**(N-1)`` signed, so that the sum of ``|q|`` over the integer weights of an output

@@ -9,6 +9,7 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from qat import jit
 from qat.components.bit_width import check_bit_width
 from qat.components.scaling.base import SCALAR_SHAPE
 from qat.components.scaling.from_weight import ParameterFromStatsFromParameterScaling
@@ -150,6 +151,13 @@ class LSQScaling(ParameterFromRuntimeStatsScaling):
             scaling_min_val,
         )
         self.qmax = largest_integer(bit_width, signed, narrow_range)
+
+    @jit.script_method
+    def stretch(self, qmax: float) -> None:
+        """Make of a step on a grid up to ``qmax`` one on this grid: ``qmax * step`` stays."""
+        with torch.no_grad():
+            self.value.mul_(qmax / self.qmax)
+            self.buffer.mul_(qmax / self.qmax)
 
     def stored(self, x: Tensor) -> Tensor:
         features = 1

@@ -1,4 +1,4 @@
-"""Statistics of both sides of a tensor, for grids with a zero point.
+"""Statistics of both sides of a tensor, for grids with zero points.
 
 The interval that they measure always holds 0, as the grid of a zero point does: of numbers above 0
 it begins at 0, of numbers below 0 it ends there.

@@ -1,4 +1,4 @@
-"""Statistics of the magnitudes of a tensor, for grids around 0; norms of weights."""
+"""Statistics of a tensor's magnitudes, for grids around 0; weight norms."""
 
 import math
 from typing import Optional

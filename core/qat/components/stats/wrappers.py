@@ -1,4 +1,4 @@
-"""Base of the statistics; the dtype and the shape that they are given in."""
+"""Base of the statistics; their dtypes and shapes."""
 
 import math
 from typing import List, Optional, Tuple

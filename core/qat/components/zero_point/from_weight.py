@@ -1,4 +1,4 @@
-"""Zero points from the lowest number of a parameter: found at every call, or learned from it on."""
+"""Zero points from a parameter's lowest number: recomputed, or learned from it."""
 
 from typing import Any, List, Tuple
 
