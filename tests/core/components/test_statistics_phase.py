@@ -9,12 +9,15 @@ import torch
 from qat import jit
 from qat.components import (
     AbsMax,
+    LogFloatRestrictValue,
+    LSQScaling,
     ParameterFromRuntimeStatsScaling,
     RuntimeStatsScaling,
     finish_statistics,
     hold_statistics,
     statistics_left,
 )
+from qat.components.scaling import found_range, set_range
 
 #: Their largest magnitudes are 4, 8, 2, 16.
 BATCHES = [torch.tensor([largest, -0.5 * largest]) for largest in (4.0, 8.0, 2.0, 16.0)]
@@ -259,3 +262,34 @@ def test_a_statistics_phase_that_is_held_reads_as_over():
     hold_statistics(scaling)
     assert not scaling.collecting
     assert scaling.train().collecting  # by the counter
+
+
+# Carried over to another grid
+
+
+def of_steps(bits, built, restrict=None):
+    """What a quantizer holds that learns its step."""
+    scaling = LSQScaling(bits, False, False, 4, AbsMax(), restrict_scaling_impl=restrict)
+    return torch.nn.ModuleDict({"scaling_impl": built(scaling)})
+
+
+def test_a_step_found_on_one_grid_is_stretched_to_another_in_the_middle_of_its_phase(built):
+    fine, coarse = of_steps(8, built), of_steps(4, built)
+    fed(fine.scaling_impl, BATCHES[:2])
+    before = {name: t.clone() for name, t in fine.scaling_impl.state_dict().items()}
+    set_range(coarse, found_range(fine))
+    after = coarse.scaling_impl.state_dict()
+    torch.testing.assert_close(after["value"] * 15, before["value"] * 255)
+    torch.testing.assert_close(after["buffer"] * 15, before["buffer"] * 255)
+    assert after["counter"].item() == 2
+
+
+def test_a_threshold_found_on_one_grid_is_that_of_another():
+    fine, coarse = (torch.nn.ModuleDict({"scaling_impl": learned()}) for _ in range(2))
+    fed(fine.scaling_impl, BATCHES)
+    set_range(coarse, found_range(fine))
+    assert coarse.scaling_impl.eval()(ZEROS) == fine.scaling_impl.eval()(ZEROS) == 4.0
+
+
+def test_a_step_that_is_stored_as_a_logarithm_is_not_carried_over(built):
+    assert found_range(of_steps(8, built, LogFloatRestrictValue())) is None
