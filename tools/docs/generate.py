@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.docs import porting_page, quantizers_page
+from tools.docs.architecture import page as architecture_page
+from tools.docs.architecture import picture
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "quantizers.md": quantizers_page.page,
     "porting.md": porting_page.page,
+    "architecture.md": architecture_page.page,
+    "architecture.svg": picture.picture,
 }
 
 
