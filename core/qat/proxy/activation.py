@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.components.scaling import found_range, set_range
 from qat.enums import ScalingImplType
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
-from qat.proxy.kept_range import read_range, write_range
 from qat.tensor import QuantTensor
 
 
@@ -68,11 +68,11 @@ class ActQuantProxyFromInjector(QuantProxy):
 
     def set_bit_width(self, bit_width: int | None) -> None:
         before, statistic = self.tensor_quant, self._declared("scaling_stats_op")
-        range_before = None if before is None else read_range(before)
+        found = None if before is None else found_range(before)
         super().set_bit_width(bit_width)
         # Another statistic measures another range: its phase begins again.
-        if range_before is not None and self._declared("scaling_stats_op") == statistic:
-            write_range(self.tensor_quant, range_before)
+        if found is not None and self._declared("scaling_stats_op") == statistic:
+            set_range(self.tensor_quant, found)
 
     def scale(self) -> Tensor | None:
         """The scale now in use; None where nothing is quantized, or each tensor has its own."""

@@ -1,10 +1,84 @@
-"""Rounding that is learned: for each weight one number that decides between down and up."""
+"""Rounding modules: a real number to an integer, with a straight-through gradient.
+
+By the number alone, by chance, or by a learned number for each weight.
+"""
 
 import torch
 from torch import Tensor, nn
 
-from qat.enums import LearnedRoundImplType
-from qat.ops import floor_ste, round_ste, scalar_clamp_ste
+from qat.enums import FloatToIntImplType, LearnedRoundImplType
+from qat.ops import (
+    ceil_ste,
+    dpu_round_ste,
+    floor_ste,
+    round_ste,
+    round_to_zero_ste,
+    scalar_clamp_ste,
+)
+
+
+class RoundSte(nn.Module):
+    """To the nearest integer, halves to even; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return round_ste(x)
+
+
+class FloorSte(nn.Module):
+    """Down; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return floor_ste(x)
+
+
+class CeilSte(nn.Module):
+    """Up; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ceil_ste(x)
+
+
+class RoundToZeroSte(nn.Module):
+    """Towards zero; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return round_to_zero_ste(x)
+
+
+class DPURoundSte(nn.Module):
+    """To the nearest integer, halves to even but negative halves up; gradient of the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dpu_round_ste(x)
+
+
+class StochasticRoundSte(nn.Module):
+    """Up with the probability ``x - floor(x)``, else down; gradient of the identity.
+
+    The mean over many calls is ``x``. The chances are drawn from torch's own generator of the
+    device, so that ``torch.manual_seed`` repeats them and a resumed run goes on with them.
+
+    Args:
+        deterministic_inference: in evaluation round to the nearest integer, halves to even, in
+            place of drawing.
+    Source: Gupta et al. 2015, arXiv:1502.02551.
+    """
+
+    def __init__(self, deterministic_inference: bool = True) -> None:
+        super().__init__()
+        self.deterministic_inference = deterministic_inference
+
+    def is_random(self) -> bool:
+        """Whether the next call draws."""
+        return self.training or not self.deterministic_inference
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.is_random():
+            return round_ste(x)
+        fraction = x.detach() - torch.floor(x.detach())
+        # Half types hold too few numbers between 0 and 1 to draw small chances from.
+        draw = torch.rand_like(fraction, dtype=torch.float32)
+        return floor_ste(x) + (draw < fraction).to(x.dtype)
 
 
 class LearnedRoundHardSigmoid(nn.Module):
@@ -95,4 +169,13 @@ LEARNED_ROUND = {
     LearnedRoundImplType.HARD_SIGMOID: LearnedRoundHardSigmoid,
     LearnedRoundImplType.SIGMOID: LearnedRoundSigmoid,
     LearnedRoundImplType.IDENTITY: LearnedRoundIdentity,
+}
+FLOAT_TO_INT = {
+    FloatToIntImplType.ROUND: RoundSte,
+    FloatToIntImplType.CEIL: CeilSte,
+    FloatToIntImplType.FLOOR: FloorSte,
+    FloatToIntImplType.ROUND_TO_ZERO: RoundToZeroSte,
+    FloatToIntImplType.DPU: DPURoundSte,
+    FloatToIntImplType.LEARNED_ROUND: LearnedRoundSte,
+    FloatToIntImplType.STOCHASTIC_ROUND: StochasticRoundSte,
 }

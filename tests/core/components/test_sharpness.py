@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from qat import jit
 from qat.components import ConstScaling, EstimatedBinaryQuant, ProgressiveSharpness, set_progress
 from qat.nn import QuantIdentity, QuantLinear
 from qat.quantizers import IRNetAct, IRNetWeight
+
+scripted_or_not = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
 def model():
@@ -23,13 +26,17 @@ def sharpnesses(module):
     return [part.sharpness.item() for part in module.modules() if hasattr(part, "sharpness")]
 
 
-@pytest.mark.parametrize(("fraction", "t"), [(0.0, 0.1), (0.25, 10**-0.5), (0.5, 1.0), (1.0, 10.0)])
-def test_sharpness_grows_exponentially_from_a_tenth_to_ten(fraction, t, backend):
+@pytest.mark.parametrize("kind", ["plain", "scripted"])
+def test_sharpness_grows_exponentially_from_a_tenth_to_ten(kind):
     sharpness = ProgressiveSharpness().double()
-    sharpness.set_progress(fraction)
-    assert sharpness().item() == pytest.approx(t)
+    if kind == "scripted" and jit.is_available():
+        sharpness = jit.script(sharpness)
+    for fraction, t in ((0.0, 0.1), (0.25, 10**-0.5), (0.5, 1.0), (1.0, 10.0)):
+        sharpness.set_progress(fraction)
+        assert sharpness().item() == pytest.approx(t)
 
 
+@scripted_or_not
 def test_every_quantizer_of_a_model_that_cares_is_told(backend):
     made = model()
     assert set_progress(made, 0.5) == 2
@@ -46,6 +53,7 @@ def test_progress_outside_of_the_training_is_refused(fraction):
         set_progress(model(), fraction)
 
 
+@scripted_or_not
 def test_resumed_training_goes_on_with_the_same_gradient(backend):
     made, resumed = model(), model()
     set_progress(made, 0.7)
@@ -82,9 +90,7 @@ def test_progress_reaches_a_weight_that_is_kept_between_changes():
 
 
 def test_compiled_code_sees_the_progress_without_compiling_again(monkeypatch):
-    from qat import config
-
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
+    monkeypatch.setattr("qat.config.JIT_ENABLED", False)
     quant = EstimatedBinaryQuant(ConstScaling(1.0), "ede")
     graphs = []
 

@@ -1,4 +1,4 @@
-"""Results that follow from a constant alone, computed again only when it has changed."""
+"""Constants outside of checkpoints, and results remembered while a constant stays."""
 
 from typing import Any, Callable, TypeVar
 
@@ -6,6 +6,27 @@ import torch
 from torch import Tensor, nn
 
 T = TypeVar("T")
+
+
+class StatelessBuffer(nn.Module):
+    """A constant that follows its module across devices and dtypes, not into its state dict.
+
+    Calling it returns the tensor without gradient.
+    """
+
+    value: Tensor
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value, persistent=False)
+
+    def forward(self) -> Tensor:
+        return self.value.detach()
+
+
+def scalar(value: float) -> StatelessBuffer:
+    """A 0-dimensional float constant."""
+    return StatelessBuffer(torch.tensor(float(value)))
 
 
 def remembered(owner: nn.Module, constant: Tensor, compute: Callable[[], T]) -> T:
