@@ -478,7 +478,7 @@ def test_cell_36_what_is_needed_and_not_declared_is_named():
         QuantIdentity(
             act_quant=AdvancedActQuantizer, is_clamped=True, scaling_per_output_channel=True
         )
-    expected = "'AdvancedActQuantizer' can not resolve attribute 'per_channel_broadcastable_shape'"
+    expected = "'AdvancedActQuantizer' cannot resolve attribute 'per_channel_broadcastable_shape'"
     assert str(raised.value).startswith(expected)
 
 

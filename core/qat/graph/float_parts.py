@@ -16,7 +16,7 @@ from qat.graph.trace import is_torchs_own, scope_of
 from qat.nn import QuantMultiheadAttention
 from qat.nn.activation import QuantActivation
 from qat.nn.base.quantized_weight import QuantizedWeight
-from qat.nn.eltwise import QuantEltwiseAdd
+from qat.nn.join import QuantEltwiseAdd
 
 QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd, QuantMultiheadAttention)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

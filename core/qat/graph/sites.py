@@ -41,7 +41,7 @@ class Place:
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     """The float class that ``module`` computes as, if it is one that can be quantized.
 
-    One whose weight is computed from other parameters (weight norm) can not.
+    One whose weight is computed from other parameters (weight norm) cannot.
     """
     if module._parameters.get("weight") is None:
         return None

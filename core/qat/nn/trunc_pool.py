@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from qat.nn.accumulator import make_accumulator_proxy
-from qat.nn.base.make_proxy import Quantizer, accepted_by, unwrap
+from qat.nn.base.make_proxy import Quantizer, accepted_by
 from qat.proxy import TruncQuantProxyFromInjector
 from qat.quantizers import RoundTo8bit
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 from qat.tensor.dispatch import has_grid
 
 

@@ -21,7 +21,7 @@ ALL = Rule(
 
 
 class DataDependent(nn.Module):
-    """Chooses its way by what it sees, so that it can not be traced."""
+    """Chooses its way by what it sees, so that it cannot be traced."""
 
     def __init__(self):
         super().__init__()

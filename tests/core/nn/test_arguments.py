@@ -68,7 +68,7 @@ def test_override_of_an_input_quantizer_that_is_not_there_is_refused():
 
 def test_override_of_a_shared_proxy_is_refused():
     first = QuantLinear(3, 2)
-    with pytest.raises(ValueError, match="shared proxy, which bit_width can not change"):
+    with pytest.raises(ValueError, match="shared proxy, which bit_width cannot change"):
         QuantLinear(3, 2, weight_quant=first.weight_quant, weight_bit_width=4)
     assert first.weight_quant.tracked_modules == [first]
 
@@ -129,7 +129,7 @@ def test_quantizer_that_lacks_a_part_names_it_and_the_way_to_it():
 
     with pytest.raises(
         DependencyError,
-        match="'WithoutThreshold' can not resolve attribute 'threshold' .needed by tensor_quant",
+        match="'WithoutThreshold' cannot resolve attribute 'threshold' .needed by tensor_quant",
     ):
         QuantLinear(3, 2, weight_quant=WithoutThreshold)
 

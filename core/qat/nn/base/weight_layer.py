@@ -4,15 +4,15 @@ from typing import Any
 
 from torch import Tensor
 
-from qat.nn.base.accumulator_grid import (
+from qat.nn.base.make_proxy import Quantizer
+from qat.nn.base.merge_bn import merge_batch_norm
+from qat.nn.base.quantized_weight import QuantizedWeight
+from qat.nn.base.sums import (
     accumulator_bits,
     has_integers,
     has_whole_zero_point,
     product_of_scales,
 )
-from qat.nn.base.make_proxy import Quantizer, unwrap
-from qat.nn.base.merge_bn import merge_batch_norm
-from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.ops import keep_recipe
 from qat.proxy import (
     ActQuantProxyFromInjector,
@@ -20,7 +20,7 @@ from qat.proxy import (
     WeightQuantProxyFromInjector,
 )
 from qat.quantizers import Int8WeightPerTensorFloat
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class QuantWeightLayer(QuantizedWeight):

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from qat.enums import QuantType
-from qat.nn.base.make_proxy import unwrap
 from qat.nn.rnn.declared import Declared
 from qat.ops import int_fake_quantize
 from qat.proxy import ActQuantProxyFromInjector
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 State = tuple[Tensor | QuantTensor, ...]
 NONLINEARITIES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}

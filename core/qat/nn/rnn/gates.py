@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.nn.base.accumulator_grid import product_of_scales
+from qat.nn.base.sums import product_of_scales
 from qat.nn.rnn.declared import Declared
 from qat.tensor import QuantTensor
 

@@ -53,7 +53,7 @@ class RecurrentParameters(nn.Module):
             raise ValueError(f"{kind}: dropout is {dropout}, a probability from 0 to 1.")
         if proj_size:
             raise NotImplementedError(
-                f"{kind}: proj_size is {proj_size}, but projected hidden states can not be "
+                f"{kind}: proj_size is {proj_size}, but projected hidden states cannot be "
                 f"quantized yet; use proj_size=0 and a QuantLinear behind the layer."
             )
         if shared_input_hidden_weights and not bidirectional:
