@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from qat.graph.functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
+from qat.graph.layers import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
 from qat.graph.quantizer import injector_for
 from qat.graph.rules import Decision, QuantizerChoice, Role
 from qat.graph.sites import weight_layer_class

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from qat.graph.functions import (
+from qat.graph.layers import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
