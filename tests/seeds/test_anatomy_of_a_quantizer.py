@@ -5,8 +5,8 @@ of a ``QuantTensor``, which scale equals which. Classes that a cell declares are
 the place of that cell.
 """
 
-import re
 import inspect
+import re
 
 import pytest
 import torch
