@@ -1,4 +1,4 @@
-"""Faults of the public library Brevitas that this one does not repeat, a test or more for each."""
+"""Faults of the public library Brevitas, not repeated here."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Files on the way from a layer's ``forward`` to the kernel of its quantizers."""
+"""Files on the way from a layer to the kernel of its quantizers."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The tutorial "Anatomy of a Quantizer", cell by cell, in its order, with imports from ``qat``.
+"""The tutorial "Anatomy of a Quantizer", cell by cell, in its order.
 
 What the text prints of random numbers is stated as a claim: the values that may occur, the fields
 of a ``QuantTensor``, which scale equals which. Classes that a cell declares are declared here at

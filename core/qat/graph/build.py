@@ -1,4 +1,4 @@
-"""Building the quantized module for one place from what the rules chose for it."""
+"""The quantized module for one place, as the rules chose it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -102,7 +102,7 @@ def named_injector(name: str, role: Role, choice: QuantizerChoice) -> Any:
 
 
 def built_or_named(name: str, build: Callable[[], Any]) -> Any:
-    """What ``build`` gives; an error names the layer."""
+    """The result of ``build``; an error names the layer."""
     try:
         return build()
     except (ValueError, TypeError, DependencyError) as error:

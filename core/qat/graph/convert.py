@@ -1,4 +1,7 @@
-"""Quantizing a float model: modules by their type, functions in ``forward`` by tracing."""
+"""Conversion of a float model to a quantized one by rules.
+
+Modules are found by their type, functions in ``forward`` by tracing.
+"""
 
 from collections.abc import Sequence
 

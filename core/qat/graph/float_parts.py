@@ -31,7 +31,7 @@ def float_notes(model: fx.GraphModule) -> list[str]:
 
 
 def module_notes(parts: Iterable[tuple[str, nn.Module]]) -> list[str]:
-    """The same for a model that is no graph, from its modules by name."""
+    """The same for a model without a graph, from its modules by name."""
     norms = 0
     others: dict[str, list[str]] = {}
     for name, module in parts:

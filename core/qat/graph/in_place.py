@@ -1,8 +1,8 @@
-"""In-place functions in a traced model: later reads of what they changed see the change.
+"""In-place functions of a traced model, made out-of-place ones.
 
-``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. Where the converter puts a
-module that gives a new tensor instead, those reads have to be led to the new tensor. A change seen
-through a view made before it is not followed.
+``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. The converter puts
+modules in their place that give a new tensor, so those reads are led to the new tensor. A change
+that is seen through a view made before it is not followed.
 """
 
 import operator

@@ -54,7 +54,7 @@ def quantize_modules(
 
 
 def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[LayerReport]]:
-    """What takes the place of its module, None where that stays, and the rows for it."""
+    """The module in its place, None where the float one stays, and its rows."""
     name, module = place.site.name, place.module
     assert module is not None
     in_float = LayerReport(name, place.site.module_type, "float", "-", "-")

@@ -1,4 +1,4 @@
-"""The places in a traced model where quantizers can go."""
+"""Places in a traced model where quantizers can go."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ from qat.graph.layers import (
 from qat.graph.rules import Role, Site
 from qat.graph.trace import scope_of, unique_name
 
-#: What the quantizers of multi-head attention are for; see :mod:`qat.graph.attention`.
+#: Places of the quantizers of multi-head attention; see :mod:`qat.graph.attention`.
 ATTENTION_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
 
 

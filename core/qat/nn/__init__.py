@@ -1,4 +1,7 @@
-"""Quantized layers: torch's own, with quantizers."""
+"""Quantized layers: torch's own with quantizers.
+
+This table of contents is also the registry that conversion reads, see :mod:`qat.graph.layers`.
+"""
 
 from qat.nn.accumulator import ClampQuantAccumulator as ClampQuantAccumulator
 from qat.nn.accumulator import TruncQuantAccumulator as TruncQuantAccumulator

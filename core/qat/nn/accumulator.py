@@ -1,4 +1,4 @@
-"""Layers that narrow what flows through them: accumulators that lose low bits, or high ones."""
+"""Layers that drop low or high bits of an accumulator."""
 
 from typing import Any, TypeVar
 

@@ -1,4 +1,7 @@
-"""Average pooling as integer hardware does it: sum the integers, drop low bits of the sum."""
+"""Average pooling by truncation.
+
+As integer hardware does it: the sum of the integers loses its low bits.
+"""
 
 from typing import Any
 

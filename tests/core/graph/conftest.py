@@ -1,4 +1,4 @@
-"""A small float model with all that a conversion has to find, and the rules to convert it."""
+"""A small float model to convert, and rules to do it by."""
 
 import pytest
 import torch

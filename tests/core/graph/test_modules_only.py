@@ -1,4 +1,4 @@
-"""Models that do not trace: their modules are converted, and the rest is said."""
+"""Models that do not trace: modules converted, the rest noted."""
 
 import pytest
 import torch

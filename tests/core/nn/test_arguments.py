@@ -1,4 +1,4 @@
-"""Arguments that a layer refuses when it is built, and those that it takes."""
+"""Arguments that a layer takes, and those that it refuses."""
 
 import pytest
 import torch

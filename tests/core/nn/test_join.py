@@ -1,4 +1,4 @@
-"""Joining and adding with quantizers that are shared, and tied."""
+"""Sums and concatenations with shared and tied quantizers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Quantized models compiled, exported, copied, in other dtypes, on odd batches and devices."""
+"""Networks compiled, exported, copied, in other dtypes, on odd batches."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""A scale and a shift per channel, plain and quantized, and made of a batch norm."""
+"""Scale and shift per channel, of their own or of a batch norm."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Every layer compiled, exported, copied, stored, in other types, on odd batches and devices.
+"""Every layer compiled, exported, copied, stored, moved, on odd batches.
 
 All layers pass each test in eager Python. Where scripted and C++ quantizers could differ, or where
 a test takes long, one layer of each base class passes it; all of them compile in a slow test.

@@ -1,4 +1,7 @@
-"""The projections of multi-head attention: queries, keys and values, from one weight or three."""
+"""Projections of multi-head attention.
+
+Queries, keys and values come from one packed weight or from three.
+"""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Scaled dot-product attention: ``softmax(scale * Q K^T + mask) V``, in float and quantized.
+"""Scaled dot-product attention in float and quantized.
 
-Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
+``softmax(scale * Q K^T + mask) V``. Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
 """
 
 import math

@@ -44,7 +44,7 @@ class QuantOutputLayer(nn.Module):
         )
 
     def compute(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        """What the float layer does, on a grid where it keeps one."""
+        """The result of the float layer, on a grid where it keeps one."""
         out: Tensor | QuantTensor = super().forward(x)
         return out
 

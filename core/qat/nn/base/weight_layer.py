@@ -1,4 +1,7 @@
-"""What layers with weight and bias share: four proxies around one float operation."""
+"""Base of layers with weight and bias.
+
+Four proxies around one float operation: input, weight, bias, output.
+"""
 
 from typing import Any
 
@@ -86,7 +89,7 @@ class QuantWeightLayer(QuantizedWeight):
         raise NotImplementedError(f"{type(self).__name__} does not define channel_shape()")
 
     def products_per_output(self) -> int:
-        """How many products of an input and a weight one element of the output sums at most."""
+        """Largest number of products that one element of the output sums."""
         return self.weight.numel() // self.weight.shape[self.output_channel_dim]
 
     def scale_per_output(self, weight_scale: Tensor) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""The parameters of a recurrent layer as its gates use them: quantized, gate by gate.
+"""Quantized parameters of the gates of a recurrent layer.
 
 torch keeps the gates of a layer one below the other, the weights of input and hidden state and two
 biases apart. A gate quantizes its rows of both weights as one tensor, so that what it sums has one

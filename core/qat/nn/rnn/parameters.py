@@ -1,4 +1,4 @@
-"""The parameters of a recurrent layer, under the names that torch gives them."""
+"""Parameters of a recurrent layer, under torch's names."""
 
 import math
 import warnings
@@ -94,7 +94,7 @@ class RecurrentParameters(nn.Module):
         return [f"l{layer}", f"l{layer}_reverse"] if self.bidirectional else [f"l{layer}"]
 
     def float_rows(self, parameter: Tensor) -> Tensor:
-        """What this layer uses of a parameter of torch's layer."""
+        """The rows of a parameter of torch's layer that this layer uses."""
         return parameter
 
     def adopt(self, layer: nn.Module) -> None:

@@ -1,4 +1,7 @@
-"""What the recurrent layers share: their arguments, the run over layers, directions and time."""
+"""Base of the recurrent layers.
+
+Their quantizers, and the run over layers, directions and time.
+"""
 
 from collections.abc import Sequence
 from typing import Any

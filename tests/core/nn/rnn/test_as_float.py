@@ -1,4 +1,4 @@
-"""Quantized recurrent layers beside torch's: equal without quantizers, loading the same files."""
+"""Recurrent layers without quantizers beside those of torch."""
 
 import pytest
 import torch

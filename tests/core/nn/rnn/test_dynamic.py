@@ -1,4 +1,4 @@
-"""Recurrent layers whose states are quantized dynamically: each step has a grid of its own."""
+"""Recurrent layers with dynamically quantized states: a grid per step."""
 
 from typing import Any
 
