@@ -1,4 +1,4 @@
-"""Rules that say which quantizer goes where, and what they choose for one place in a model."""
+"""Rules that choose quantizers for the places of a model."""
 
 import difflib
 import fnmatch
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-#: What a rule can make of a ReLU-like function.
+#: Choices of a rule for ReLU-like functions.
 ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
 
 
@@ -102,7 +102,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the rules chose for one site."""
+    """The choice of the rules for one site."""
 
     choices: Mapping[Role, QuantizerChoice | None]
     activation_function: str

@@ -1,11 +1,11 @@
-"""The places in a traced model where quantizers can go."""
+"""Places in a traced model where quantizers can go."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
 
-from qat.graph.functions import (
+from qat.graph.layers import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
@@ -17,7 +17,7 @@ from qat.graph.functions import (
 from qat.graph.rules import Role, Site
 from qat.graph.trace import scope_of, unique_name
 
-#: What the quantizers of multi-head attention are for; see :mod:`qat.graph.attention`.
+#: Places of the quantizers of multi-head attention; see :mod:`qat.graph.attention`.
 ATTENTION_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
 
 
@@ -41,7 +41,7 @@ class Place:
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     """The float class that ``module`` computes as, if it is one that can be quantized.
 
-    One whose weight is computed from other parameters (weight norm) can not.
+    One whose weight is computed from other parameters (weight norm) cannot.
     """
     if module._parameters.get("weight") is None:
         return None

@@ -8,3 +8,4 @@ from qat.tensor import moving as moving
 from qat.tensor import pytree as pytree
 from qat.tensor import resampling as resampling
 from qat.tensor.quant_tensor import QuantTensor as QuantTensor
+from qat.tensor.quant_tensor import unwrap as unwrap

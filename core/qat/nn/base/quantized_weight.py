@@ -1,4 +1,4 @@
-"""What every layer with a quantized weight shares: how it is built, and what it says of itself."""
+"""Base of every layer with a quantized weight."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ class QuantizedWeight(nn.Module):
     constants: tuple[str, ...]
     #: Dimension of ``weight`` that counts output channels.
     output_channel_dim = 0
-    #: What is quantized, and the proxy that does it.
+    #: Class of the proxy for each tensor that is quantized.
     roles: Mapping[str, type[QuantProxy]] = {"weight": WeightQuantProxyFromInjector}
     weight: Tensor
     weight_quant: WeightQuantProxyFromInjector

@@ -1,4 +1,4 @@
-"""Recurrent layers whose states are quantized dynamically: each step has a grid of its own."""
+"""Recurrent layers with dynamically quantized states: a grid per step."""
 
 from typing import Any
 
@@ -27,9 +27,16 @@ def example(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("shape", [(4, 3, 6), (4, 6)], ids=["batch", "no batch"])
-@pytest.mark.parametrize("io_quant", DYNAMIC, ids=lambda quant: quant.__name__)
-@pytest.mark.parametrize("layer_class", [QuantRNN, QuantLSTM])
+@pytest.mark.parametrize(
+    ("layer_class", "io_quant", "shape"),
+    [
+        *((QuantRNN, io_quant, (3, 2, 6)) for io_quant in DYNAMIC),
+        (QuantRNN, Int8DynamicActPerRowFloat, (3, 6)),
+        (QuantLSTM, Int8DynamicActPerRowFloat, (3, 2, 6)),
+        (QuantLSTM, MXFloat8e4m3Act.let(group_dim=-1), (3, 6)),
+    ],
+    ids=lambda each: getattr(each, "__name__", None),
+)
 def test_outputs_and_states_are_on_the_grids_of_their_steps(layer_class, io_quant, shape):
     states = {"cell_state_quant": io_quant} if layer_class is QuantLSTM else {}
     arguments: Any = {"bidirectional": True, "bias_quant": None, "return_quant_tensor": True}

@@ -1,4 +1,4 @@
-"""Batch norms taken into the layer before: in evaluation the layer gives ``bn(layer(x))``."""
+"""Batch norms merged into the layer before them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Joining and adding with quantizers that are shared, and tied."""
+"""Sums and concatenations with shared and tied quantizers."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ import torch
 from qat import QuantTensor
 from qat.nn import QuantCat, QuantEltwiseAdd, QuantIdentity
 from qat.quantizers import (
+    Int8ActPerTensorFloat,
     Int8ActPerTensorFloatMinMaxInit,
     Uint8ActPerTensorFloat,
 )
@@ -57,6 +58,71 @@ def test_parts_may_be_quant_tensors_on_grids_of_their_own():
     assert layer(parts).is_valid
     assert isinstance(QuantCat(None, None)(parts), torch.Tensor)
 
+
+# Sums
+
+
+def on_its_grid():
+    identity = QuantIdentity(MIN_MAX, min_val=-1.0, max_val=1.0, return_quant_tensor=True)
+    return identity(torch.randn(20))
+
+
+def add(**keywords):
+    keywords = {"output_quant": None, **keywords}
+    return QuantEltwiseAdd(MIN_MAX, **BOUNDS, **keywords)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_both_operands_are_brought_to_one_grid_and_added(training, backend):
+    x, y = torch.randn(20), torch.randn(20)
+    layer = add(return_quant_tensor=True).train(training)
+    q = sum(torch.round(z.double() * 128).clamp(-128, 127) for z in (x, y))
+    out = layer(x, y)
+    assert torch.equal(out.int().double(), q)
+    assert out.scale == 1 / 128 and out.bit_width == 9
+    torch.testing.assert_close(add().train(training)(x, y).double(), q / 128)
+
+
+def test_output_quantizer_rounds_the_sum():
+    layer = add(
+        output_quant=MIN_MAX,
+        output_min_val=-2.0,
+        output_max_val=2.0,
+        output_bit_width=3,
+        return_quant_tensor=True,
+    )
+    x, y = on_its_grid(), on_its_grid()
+    expected = torch.round((x.value + y.value).double() / 0.5).clamp(-4, 3)
+    assert torch.equal(layer(x, y).int().double(), expected)
+
+
+def test_without_quantizers_it_is_a_plain_sum():
+    x, y = torch.randn(5), torch.randn(5)
+    assert torch.equal(QuantEltwiseAdd(None, None)(x, y), x + y)
+
+
+def test_one_proxy_can_quantize_operands_and_sum(backend):
+    identity = QuantIdentity(Int8ActPerTensorFloat, collect_stats_steps=1)
+    identity(torch.full((4,), 1.0))
+    layer = QuantEltwiseAdd(input_quant=identity.act_quant, output_quant=identity.act_quant)
+    identity(torch.full((4,), 1.0))  # sharing built the quantizer anew
+    x, y = torch.full((3,), 0.25), torch.full((3,), 0.5)
+    assert torch.equal(layer.eval()(x, y), torch.full((3,), 0.75))
+    keys = {key.split(".")[0] for key in layer.state_dict()}
+    assert keys == {"input_quant", "output_quant"}
+    layer.load_state_dict(layer.state_dict())
+    assert torch.equal(layer(x, y), torch.full((3,), 0.75))
+
+
+def test_the_operands_share_their_scale_after_the_statistics_phase():
+    layer = QuantEltwiseAdd(input_collect_stats_steps=2, return_quant_tensor=True)
+    for _ in range(2):
+        out = layer(torch.randn(50), 3 * torch.randn(50))
+    assert layer.eval()(torch.randn(50), torch.randn(50)).is_valid
+    assert isinstance(out, QuantTensor)
+
+
+# Both
 
 LAYERS = {
     "cat": (QuantCat, lambda layer, x, y: layer([x, y])),
@@ -112,12 +178,12 @@ def test_tied_none_is_no_quantizer(kind):
     assert call(layer, torch.zeros(1, 2), torch.zeros(1, 2)).sum() == 0
 
 
-def test_two_different_quantizers_can_not_be_tied(kind):
+def test_two_different_quantizers_cannot_be_tied(kind):
     with pytest.raises(ValueError, match="input_quant and output_quant are two; give one"):
         kind[0](MIN_MAX, Uint8ActPerTensorFloat, tie_input_output_quant=True)
 
 
-def test_two_different_attributes_can_not_be_tied(kind):
+def test_two_different_attributes_cannot_be_tied(kind):
     with pytest.raises(ValueError, match="input_bit_width and output_bit_width differ"):
         kind[0](tie_input_output_quant=True, input_bit_width=4, output_bit_width=5)
 

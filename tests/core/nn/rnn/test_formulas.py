@@ -200,7 +200,11 @@ LSTMS = {
 }
 
 
-@pytest.mark.parametrize("case", LSTMS)
+@pytest.mark.parametrize(
+    ("case", "backend"),
+    [*((case, "python") for case in LSTMS), ("default", "native"), ("default", "jit")],
+    indirect=["backend"],
+)
 def test_lstm_follows_its_formula(case, backend):
     arguments, formula = LSTMS[case]
     layer = QuantLSTM(INPUT, HIDDEN, return_quant_tensor=True, **arguments, **LEARNED_LSTM)
@@ -215,7 +219,7 @@ def test_lstm_follows_its_formula(case, backend):
     compare_gradients(layer, given, out.value + cell.value, expected + c)
 
 
-def test_initial_states_are_quantized_as_the_later_ones(backend):
+def test_initial_states_are_quantized_as_the_later_ones(without_jit):
     layer = QuantLSTM(INPUT, HIDDEN, return_quant_tensor=True, **LEARNED_LSTM)
     given = leaves(layer)
     x, h, c = torch.randn(STEPS, BATCH, INPUT), torch.randn(BATCH, HIDDEN), torch.randn(BATCH, 3)
@@ -228,7 +232,7 @@ def test_initial_states_are_quantized_as_the_later_ones(backend):
     compare_gradients(layer, given, out.value, expected)
 
 
-def test_layers_and_directions_follow_each_other(backend):
+def test_layers_and_directions_follow_each_other(without_jit):
     layer = QuantLSTM(
         INPUT, HIDDEN, 2, bidirectional=True, return_quant_tensor=True, **LEARNED_LSTM
     )
@@ -249,7 +253,7 @@ def test_layers_and_directions_follow_each_other(backend):
 
 
 @pytest.mark.parametrize("coupled", [False, True])
-def test_both_directions_use_one_input_weight(coupled, backend):
+def test_both_directions_use_one_input_weight(coupled, without_jit):
     arguments = {"shared_input_hidden_weights": True, "coupled_input_forget_gates": coupled}
     layer = QuantLSTM(
         INPUT, HIDDEN, bidirectional=True, return_quant_tensor=True, **arguments, **LEARNED_LSTM
@@ -267,7 +271,7 @@ def test_both_directions_use_one_input_weight(coupled, backend):
     compare_gradients(layer, given, out.value, expected)
 
 
-def test_cell_states_may_have_a_scale_per_direction(backend):
+def test_cell_states_may_have_a_scale_per_direction(without_jit):
     layer = QuantLSTM(
         INPUT,
         HIDDEN,
@@ -288,7 +292,7 @@ def test_cell_states_may_have_a_scale_per_direction(backend):
     assert again.is_valid
 
 
-def test_bias_with_a_scale_of_its_own_has_one_per_gate(backend):
+def test_bias_with_a_scale_of_its_own_has_one_per_gate(without_jit):
     layer = QuantRNN(INPUT, HIDDEN, bias_quant=Int8BiasPerTensorFloatInternalScaling, io_quant=None)
     bias = (layer.bias_ih_l0 + layer.bias_hh_l0).detach()
     quantized = layer.layers["l0"].biases["hidden"].bias_quant(bias)

@@ -1,4 +1,4 @@
-"""Batch norms behind layers with a weight, taken into their weights and biases."""
+"""Batch norms folded into the layers before them."""
 
 import copy
 from typing import Any
@@ -27,7 +27,7 @@ def merge_batch_norms(model: nn.Module, example_input: Tensor | None = None) -> 
         example_input: one batch as the model takes it, to trace it by; may be left out for a
             ``torch.fx.GraphModule``, such as ``quantize_model`` gives.
     Raises:
-        ValueError: there is no ``example_input``, and ``model`` is no graph.
+        ValueError: there is no ``example_input``, and ``model`` is not a graph.
         TraceFailure: the model's Python code depends on data.
     """
     merged = _graph_of(copy.deepcopy(model), example_input)

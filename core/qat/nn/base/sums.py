@@ -1,4 +1,4 @@
-"""The integer grid that sums of products of quantized inputs and weights lie on.
+"""The integer grid of an accumulator: of sums of products.
 
 ``(q - z) * s`` times ``(w - u) * t`` is ``(q - z) * (w - u)``, an integer, times ``s * t``: with
 zero points or without, the sums lie on a grid with the zero point 0, as the zeros of padding do.

@@ -1,14 +1,17 @@
-"""What operations on several tensors share: one quantizer for all operands, one for the result."""
+"""Sums and concatenations of tensors that are brought to one grid first."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from qat.nn.base.checks import check_names
-from qat.nn.base.make_proxy import Quantizer, make_proxy, returned, with_prefix
+from qat.nn.base.make_proxy import Quantizer, make_proxy, with_prefix
+from qat.nn.base.output_layer import returned
 from qat.proxy import ActQuantProxyFromInjector
 from qat.quantizers import Int8ActPerTensorFloat
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 _PREFIXES = ("input_", "output_")
 
@@ -77,3 +80,37 @@ class QuantInputOutputLayer(nn.Module):
 
     def _give(self, out: Tensor | QuantTensor) -> Tensor | QuantTensor:
         return returned(out, self.return_quant_tensor, self.training)
+
+
+class QuantEltwiseAdd(QuantInputOutputLayer):
+    """``x + y`` of two tensors brought to one grid first.
+
+    Without ``output_quant`` the sum is exact: the integers add up, with as many bits as they need.
+    See :class:`QuantInputOutputLayer` for the arguments.
+    """
+
+    def forward(
+        self, input: Tensor | QuantTensor, other: Tensor | QuantTensor
+    ) -> Tensor | QuantTensor:
+        left, right = self.input_quant(input), self.input_quant(other)
+        if not self.return_quant_tensor:
+            return unwrap(self.output_quant(unwrap(left) + unwrap(right)))
+        return self._give(self.output_quant(left + right))
+
+
+class QuantCat(QuantInputOutputLayer):
+    """``torch.cat(tensor_list, dim)`` of tensors brought to one grid first.
+
+    Without ``output_quant`` the result stays on the grid of ``input_quant``.
+    See :class:`QuantInputOutputLayer` for the arguments.
+    """
+
+    def forward(
+        self, tensor_list: Sequence[Tensor | QuantTensor], dim: int = 1
+    ) -> Tensor | QuantTensor:
+        """Join along ``dim``, the channels unless given."""
+        parts = [self.input_quant(x) for x in tensor_list]
+        if not self.return_quant_tensor:
+            parts = [unwrap(x) for x in parts]
+        joined: Tensor | QuantTensor = torch.cat(parts, dim)
+        return self._give(self.output_quant(joined))

@@ -1,4 +1,4 @@
-"""Pooling and addition of quantized tensors."""
+"""Pooling of quantized tensors."""
 
 import pytest
 import torch
@@ -10,13 +10,12 @@ from qat.nn import (
     QuantAdaptiveAvgPool2d,
     QuantAdaptiveMaxPool2d,
     QuantAvgPool2d,
-    QuantEltwiseAdd,
     QuantIdentity,
     QuantMaxPool1d,
     QuantMaxPool2d,
     QuantMaxPool3d,
 )
-from qat.quantizers import Int8ActPerTensorFloat, Int8ActPerTensorFloatMinMaxInit
+from qat.quantizers import Int8ActPerTensorFloatMinMaxInit
 
 BOUNDS = {"min_val": -1.0, "max_val": 1.0}
 
@@ -110,62 +109,3 @@ def test_global_average_lies_on_a_finer_grid():
     x = quantized(2, 3, 6, 6)
     out = QuantAdaptiveAvgPool2d(1, return_quant_tensor=True)(x)
     assert torch.equal(out.int().double(), x.int().double().sum((2, 3), keepdim=True))
-
-
-# QuantEltwiseAdd
-
-
-def add(**keywords):
-    bounds = {"input_min_val": -1.0, "input_max_val": 1.0}
-    keywords = {"output_quant": None, **keywords}
-    return QuantEltwiseAdd(Int8ActPerTensorFloatMinMaxInit, **bounds, **keywords)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_both_operands_are_brought_to_one_grid_and_added(training, backend):
-    x, y = torch.randn(20), torch.randn(20)
-    layer = add(return_quant_tensor=True).train(training)
-    q = sum(torch.round(z.double() * 128).clamp(-128, 127) for z in (x, y))
-    out = layer(x, y)
-    assert torch.equal(out.int().double(), q)
-    assert out.scale == 1 / 128 and out.bit_width == 9
-    torch.testing.assert_close(add().train(training)(x, y).double(), q / 128)
-
-
-def test_output_quantizer_rounds_the_sum():
-    layer = add(
-        output_quant=Int8ActPerTensorFloatMinMaxInit,
-        output_min_val=-2.0,
-        output_max_val=2.0,
-        output_bit_width=3,
-        return_quant_tensor=True,
-    )
-    x, y = quantized(20), quantized(20)
-    expected = torch.round((x.value + y.value).double() / 0.5).clamp(-4, 3)
-    assert torch.equal(layer(x, y).int().double(), expected)
-
-
-def test_without_quantizers_it_is_a_plain_sum():
-    x, y = torch.randn(5), torch.randn(5)
-    assert torch.equal(QuantEltwiseAdd(None, None)(x, y), x + y)
-
-
-def test_one_proxy_can_quantize_operands_and_sum(backend):
-    identity = QuantIdentity(Int8ActPerTensorFloat, collect_stats_steps=1)
-    identity(torch.full((4,), 1.0))
-    layer = QuantEltwiseAdd(input_quant=identity.act_quant, output_quant=identity.act_quant)
-    identity(torch.full((4,), 1.0))  # sharing built the quantizer anew
-    x, y = torch.full((3,), 0.25), torch.full((3,), 0.5)
-    assert torch.equal(layer.eval()(x, y), torch.full((3,), 0.75))
-    keys = {key.split(".")[0] for key in layer.state_dict()}
-    assert keys == {"input_quant", "output_quant"}
-    layer.load_state_dict(layer.state_dict())
-    assert torch.equal(layer(x, y), torch.full((3,), 0.75))
-
-
-def test_the_operands_share_their_scale_after_the_statistics_phase():
-    layer = QuantEltwiseAdd(input_collect_stats_steps=2, return_quant_tensor=True)
-    for _ in range(2):
-        out = layer(torch.randn(50), 3 * torch.randn(50))
-    assert layer.eval()(torch.randn(50), torch.randn(50)).is_valid
-    assert isinstance(out, QuantTensor)

@@ -1,11 +1,69 @@
-"""Whether a value in a traced model lies on the grid of a quantizer."""
+"""Values of a traced model that lie on a quantizer's grid."""
 
+import operator
+
+import torch
 from torch import fx, nn
+from torch.nn import functional as F
 
-from qat.graph.functions import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
 from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d, QuantMultiheadAttention
 from qat.nn.activation import QuantActivation
 from qat.nn.base.weight_layer import QuantWeightLayer
+
+#: Modules, functions and methods whose result lies on the grid of their input.
+GRID_KEEPING_MODULES = (
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.PixelShuffle,
+    nn.ChannelShuffle,
+    nn.ZeroPad2d,
+)
+GRID_KEEPING_FUNCTIONS = (
+    torch.flatten,
+    torch.reshape,
+    torch.permute,
+    torch.transpose,
+    torch.squeeze,
+    torch.unsqueeze,
+    torch.chunk,
+    torch.split,
+    torch.narrow,
+    operator.getitem,
+    F.max_pool1d,
+    F.max_pool2d,
+    F.max_pool3d,
+    torch.max_pool2d,
+    F.adaptive_max_pool2d,
+    F.dropout,
+    F.pad,
+    F.pixel_shuffle,
+)
+GRID_KEEPING_METHODS = (
+    "view",
+    "reshape",
+    "flatten",
+    "permute",
+    "transpose",
+    "squeeze",
+    "unsqueeze",
+    "contiguous",
+    "chunk",
+    "split",
+    "narrow",
+    "clone",
+    "detach",
+    "to",
+)
 
 
 def lies_on_grid(model: fx.GraphModule, node: fx.Node) -> bool:
