@@ -1,7 +1,5 @@
 """The proxy of activations: applies a function, and quantizes what comes out."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -35,22 +33,19 @@ class ActQuantProxyFromInjector(QuantProxy):
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         """``QuantTensor`` where this quantizes; otherwise what the activation function gives."""
         quantizer, function = self.tensor_quant, self.activation_impl
-        quantizes = quantizer is not None and not self.disable_quant
-        if quantizes and not self.is_calibrating:
-            plain = _plain(x)
-            fused = fused_arguments(function, quantizer, plain)
-            if fused is not None:
-                made: tuple[Any, ...] = quantizer(plain, *fused)  # type: ignore[misc]
-                return QuantTensor.of_quantizer(made, self.kind, self.training)
+        if quantizer is None or self.disable_quant:
+            return x if function is None else function(x)
+        plain, fused = _plain(x), None
         if function is not None:
-            # a grid is of use to whoever gets the result; compiled code takes few functions of one
-            x = function(_plain(x) if quantizes else x)
-        if not quantizes:
+            if not self.is_calibrating:
+                fused = fused_arguments(function, quantizer, plain)
+            if fused is None:
+                # of the value alone: compiled code takes few functions of a QuantTensor
+                x = plain = function(plain)
+        made = quantizer(plain) if fused is None else quantizer(plain, *fused)
+        if self.is_calibrating:
             return x
-        made = quantizer(_plain(x))  # type: ignore[misc]
-        return (
-            x if self.is_calibrating else QuantTensor.of_quantizer(made, self.kind, self.training)
-        )
+        return QuantTensor.of_quantizer(made, self.kind, self.training)
 
     @property
     def is_identity(self) -> bool:
