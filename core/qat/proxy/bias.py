@@ -1,4 +1,4 @@
-"""The proxy that quantizes the bias of a layer."""
+"""The proxy of a layer's bias."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""The proxy that quantizes the weight of a layer."""
+"""The proxy of a layer's weight."""
 
 from typing import Any
 

@@ -95,8 +95,8 @@ class QuantTensor(Operators):
     # the grid
 
     @property
-    def signed(self) -> bool | None:
-        """Whether the numbers of the grid have a sign; None where it is not known."""
+    def signed(self) -> Any:
+        """Whether the numbers of the grid have a sign: a bool, or None where it is not known."""
         return self.kind.signed
 
     @property
