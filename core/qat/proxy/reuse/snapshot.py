@@ -1,4 +1,4 @@
-"""What the result of a quantizer depends on, remembered so as to see whether it has changed.
+"""Snapshot of what a quantizer's result depends on, to see whether that has changed.
 
 Looked at are identities, version counters and addresses, never values: to compare a weight with a
 copy takes longer than to quantize it (x3 with native ops). So writes through ``.data``, which no
@@ -22,7 +22,7 @@ def is_reproducible(quantizer: nn.Module) -> bool:
     """Whether equal inputs and an equal state give equal results, and nobody watches the calls.
 
     Known of our own components, which say where they draw random numbers; not of a user's, nor of
-    modules compiled by TorchScript, whose state can not be seen from outside.
+    modules compiled by TorchScript, whose state cannot be seen from outside.
     """
     return all(
         _is_ours(part) and not is_watched(part) and not _is_random(part)

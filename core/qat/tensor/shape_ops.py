@@ -1,20 +1,22 @@
-"""Functions that move elements: reshaping, permuting, indexing, splitting, casting.
+"""Functions that move elements: reshaping, indexing, splitting, joining, casting.
 
-Each result element is an element of the input, so that the grid survives. A scale (zero point, bit
+Each result element is an element of an input, so that the grid survives. A scale (zero point, bit
 width) of one entry serves any arrangement; one with an entry per channel goes through the same
-function, spread over the value's shape.
+function, spread over the value's shape. Joined tensors need one scale, or scales per slice of the
+dimension that they are joined along.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from qat.tensor.dispatch import HANDLERS, Quantized, plain
+from qat.tensor.dispatch import HANDLERS, Quantized, is_quantized, plain
+from qat.tensor.grid import distances, fit, one_dtype, same, training_of, zero_point_like
 
 METADATA = ("scale", "zero_point", "bit_width")
 
@@ -51,9 +53,9 @@ def move(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     value = func(x.value, *args, **kwargs)
     moved = {name: _move_metadata(func, getattr(x, name), x, args, kwargs) for name in METADATA}
     if isinstance(value, Tensor):
-        return x.set(value=value, **moved)
+        return x.on_same_grid(value=value, **moved)
     return tuple(
-        x.set(value=part, **{name: _part(moved[name], i) for name in METADATA})
+        x.on_same_grid(value=part, **{name: _part(moved[name], i) for name in METADATA})
         for i, part in enumerate(value)
     )
 
@@ -91,7 +93,7 @@ def detach(input: Any) -> Any:
     """Value and metadata without history."""
     fields = {name: getattr(input, name) for name in METADATA}
     detached = {name: None if field is None else field.detach() for name, field in fields.items()}
-    return input.set(value=input.value.detach(), **detached)
+    return input.on_same_grid(value=input.value.detach(), **detached)
 
 
 def convert(x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +109,7 @@ def convert(x: Any, *args: Any, **kwargs: Any) -> Any:
         name: None if field is None else field.to(device=value.device, dtype=dtype)
         for name, field in fields.items()
     }
-    return x.set(value=value, **converted)
+    return x.on_same_grid(value=value, **converted)
 
 
 def keep_in_place(func: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -126,6 +128,78 @@ def varies(x: Any, dims: Iterable[int]) -> bool:
     """Whether the grid of ``x`` differs from entry to entry along one of ``dims``."""
     fields = [getattr(x, name) for name in METADATA]
     return any(f is not None and varies_along(f, x.value.dim(), list(dims)) for f in fields)
+
+
+def cat(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
+    """Join quantized tensors of one scale, or of scales with an entry for each slice of ``dim``.
+
+    Zero points and signs may differ: the integers are then counted anew from the zero points, in a
+    format that holds all. Minifloats need one format.
+    """
+    dim = kwargs.pop("axis", dim)
+    tensors = list(tensors)
+    if kwargs or not tensors or not all(is_quantized(x) for x in tensors):
+        return None
+    if any(x.float_format != tensors[0].float_format for x in tensors) or not one_dtype(tensors):
+        return None
+    value = torch.cat(plain(tensors), dim)
+    dim = dim % value.dim()
+    first = tensors[0]
+    scale = _join([x.scale for x in tensors], tensors, dim)
+    if scale is None:
+        return None
+    result = {"value": value, "scale": scale, "training": training_of(tensors)}
+    if first.float_format is not None:  # which says all of zero point, width and sign
+        return first.set(**result)
+    zero_point = _join([x.zero_point for x in tensors], tensors, dim)
+    if zero_point is None or any(x.signed != first.signed for x in tensors):
+        return first.set(**result, **_recount(tensors))
+    widths = [x.bit_width for x in tensors]
+    bit_width = _join(widths, tensors, dim)
+    if bit_width is None:
+        bit_width = reduce(torch.maximum, widths)
+    joined = first.set(**result, zero_point=zero_point, bit_width=bit_width)
+    if all(x.kind == first.kind for x in tensors):
+        joined.kind = first.kind
+    return joined
+
+
+def stack(tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
+    """Join along a new dimension, under the conditions of ``cat``."""
+    if kwargs or not all(is_quantized(x) for x in tensors):
+        return None
+    return cat([x.unsqueeze(dim) for x in tensors], dim)
+
+
+def _recount(tensors: list[Any]) -> dict[str, Any]:
+    ranges = [distances(x) for x in tensors]
+    low = reduce(torch.minimum, [low for low, _ in ranges])
+    high = reduce(torch.maximum, [high for _, high in ranges])
+    signed = any(x.signed for x in tensors)
+    bit_width, shift = fit(low, high, signed)
+    first = tensors[0]
+    return {
+        "zero_point": zero_point_like(first.zero_point, shift),
+        "bit_width": bit_width.to(first.bit_width.dtype),
+        "signed": signed,
+    }
+
+
+def _join(fields: list[Tensor], tensors: list[Any], dim: int) -> Tensor | None:
+    ndim = tensors[0].value.dim()
+    if not any(varies_along(field, ndim, [dim]) for field in fields):
+        return fields[0] if all(same(fields[0], field) for field in fields) else None
+    full_rank = [field.reshape((1,) * (ndim - field.dim()) + field.shape) for field in fields]
+    others = torch.broadcast_shapes(*(_with_length(f.shape, dim, 1) for f in full_rank))
+    parts = [
+        field.expand(_with_length(others, dim, x.value.shape[dim]))
+        for field, x in zip(full_rank, tensors, strict=True)
+    ]
+    return torch.cat(parts, dim)
+
+
+def _with_length(shape: torch.Size, dim: int, length: int) -> list[int]:
+    return [length if i == dim else size for i, size in enumerate(shape)]
 
 
 # spread metadata repeats its entries in memory and can often not be viewed otherwise
@@ -159,3 +233,5 @@ HANDLERS[torch.detach] = HANDLERS[Tensor.detach] = detach
 HANDLERS[Tensor.to] = convert
 KEEPS_IN_PLACE: list[Any] = [Tensor.requires_grad_, Tensor.detach_, Tensor.share_memory_]
 HANDLERS.update({func: partial(keep_in_place, func) for func in KEEPS_IN_PLACE})
+HANDLERS.update(dict.fromkeys((torch.cat, torch.concat, torch.concatenate), cat))
+HANDLERS[torch.stack] = stack
