@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.enums import Role
 from qat.proxy.base import QuantProxy
 from qat.tensor import QuantTensor
 
@@ -61,6 +62,8 @@ class AccumulatorQuantProxy(QuantProxy):
 class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the low bits of an accumulator; signed or unsigned as it was."""
 
+    role = Role.TRUNCATED_ACCUMULATOR
+
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
         grid: Any = (x.scale, x.zero_point, x.bit_width, x.signed)
         return QuantTensor.of_quantizer(quantizer(x.value, *grid), x.signed, self.training)
@@ -76,6 +79,8 @@ class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
 
 class ClampQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the high bits of an accumulator by saturation; scale and zero point stay."""
+
+    role = Role.CLAMPED_ACCUMULATOR
 
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
         made = quantizer(x.value, x.scale, x.bit_width, x.zero_point)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.enums import ScalingImplType
+from qat.enums import Role, ScalingImplType
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
@@ -21,6 +21,8 @@ class ActQuantProxyFromInjector(QuantProxy):
         injector: declaration of the quantizer, or None for no quantization.
         activation_impl: the function in front of the quantizer; None for none.
     """
+
+    role = Role.ACTIVATION
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from qat import config, jit
-from qat.enums import ScalingPerOutputType
+from qat.enums import Role, ScalingPerOutputType
 from qat.formats import FloatFormat
 from qat.inject import ExtendedInjector
 from qat.proxy.fusion import describe
@@ -31,6 +31,8 @@ class QuantProxy(nn.Module):
         injector: declaration of the quantizer, or None for no quantization.
     """
 
+    #: What it quantizes; None: whatever a quantizer is given to it for.
+    role: Role | None = None
     tensor_quant: nn.Module | None
 
     def __init__(self, layer: nn.Module, injector: type[ExtendedInjector] | None) -> None:

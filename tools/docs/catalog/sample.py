@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from qat.enums import ScalingImplType, ScalingPerOutputType
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 
 #: A bound for the scale of a sample that starts at one.
 BOUND = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from qat.enums import RestrictValueType, ScalingPerOutputType, StatsOp, lookup
 from qat.formats import FNUZ_SPECIAL
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 from tools.docs.catalog.docstrings import first_line
 from tools.docs.catalog.sample import word
 

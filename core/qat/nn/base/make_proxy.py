@@ -15,7 +15,7 @@ from qat.nn.base.checks import (
     located,
 )
 from qat.proxy import QuantProxy
-from qat.quantizers.resolve.vocabulary import knows, nearest_attribute
+from qat.quantizers.vocabulary import knows, nearest_attribute
 from qat.tensor import QuantTensor
 
 P = TypeVar("P", bound=QuantProxy)

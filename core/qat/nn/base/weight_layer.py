@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from qat.enums import Site
 from qat.nn.base.accumulator_grid import (
     accumulator_bits,
     has_integers,
@@ -17,7 +18,6 @@ from qat.ops import keep_recipe
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
-    WeightQuantProxyFromInjector,
 )
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor
@@ -41,12 +41,7 @@ class QuantWeightLayer(QuantizedWeight):
         TypeError, ValueError: an argument that neither the float layer nor a quantizer takes.
     """
 
-    roles = {
-        "weight": WeightQuantProxyFromInjector,
-        "bias": BiasQuantProxyFromInjector,
-        "input": ActQuantProxyFromInjector,
-        "output": ActQuantProxyFromInjector,
-    }
+    sites = (Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT)
     bias: Tensor | None
     bias_quant: BiasQuantProxyFromInjector
     input_quant: ActQuantProxyFromInjector

@@ -18,8 +18,8 @@ from qat.components.scaling import (
     StatsFromParameterScaling,
     he_scale,
 )
-from qat.enums import ScalingImplType, ScalingPerOutputType, lookup
-from qat.inject import value
+from qat.enums import Role, ScalingImplType, ScalingPerOutputType, lookup
+from qat.inject import ExtendedInjector, value
 from qat.quantizers.resolve.bit_widths import is_learned
 from qat.quantizers.resolve.granularity import (
     GROUP,
@@ -118,6 +118,8 @@ class ParameterResolver(Resolver):
 class WeightResolver(WeightGroups, ParameterResolver):
     """A quantizer of the ``weight`` of its ``module``, or of those of a tuple of modules."""
 
+    role = Role.WEIGHT
+
     @value
     def tracked_parameter_list(
         module: Any, scaling_per_output: Any, group_dim: Any, group_size: Any
@@ -193,6 +195,8 @@ class RuntimeResolver(ActGroups, Resolver):
 class ActResolver(RuntimeResolver):
     """A quantizer of activations."""
 
+    role = Role.ACTIVATION
+
 
 class BiasResolver(ParameterResolver):
     """A quantizer of the ``bias`` of its ``module``.
@@ -201,6 +205,7 @@ class BiasResolver(ParameterResolver):
     weight scale; without, it comes from the bias itself.
     """
 
+    role = Role.BIAS
     requires_input_scale = False
 
     @value
@@ -221,3 +226,8 @@ class BiasResolver(ParameterResolver):
     @value
     def per_channel_broadcastable_shape(module: Any) -> tuple[int, ...]:
         return tuple(_modules(module)[0].bias.shape)
+
+
+def role_of(quantizer: type[ExtendedInjector]) -> Role | None:
+    """What ``quantizer`` quantizes; None where it derives from no resolver of a role."""
+    return quantizer.role if "role" in quantizer else None
