@@ -11,7 +11,7 @@ from qat.components.scaling import (
 )
 from qat.components.weight_transforms import Standardize
 from qat.enums import RestrictValueType, ScalingPerOutputType, SignGradient, StatsOp
-from qat.inject import ExtendedInjector, value
+from qat.inject import value
 from qat.quantizers.ready.binary_ternary import MeanStats
 from qat.quantizers.resolve.presets import ConstantScale, OneBit, PerChannel
 from qat.quantizers.resolve.roles import ActResolver, WeightResolver
@@ -140,17 +140,3 @@ class TTQWeight(_TwoSidedTernary):
     scaling_stats_op = StatsOp.MAX
     threshold = 0.05
     scaled_gradient = True
-
-
-BINARY_PAPERS: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        XNORWeight,
-        BiRealWeight,
-        IRNetWeight,
-        BiRealAct,
-        IRNetAct,
-        TWNWeight,
-        TTQWeight,
-    )
-}
