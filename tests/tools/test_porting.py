@@ -1,4 +1,4 @@
-"""The porting table: what it says is there can be imported, what it says is missing can not."""
+"""The porting table: what it says is there can be imported, what it says is missing cannot."""
 
 import json
 import os

@@ -94,7 +94,8 @@ def _convert_weight_layer(
         return LayerReport(name, place.location.module_type, "float", "-", "-")
     converted.set_submodule(name, quantized)
     proxies = quantized.proxies()
-    in_float = "input" in proxies and not proxies["input"].is_quant_enabled and not on_grid
+    at_input = proxies.get(Site.INPUT)
+    in_float = at_input is not None and not at_input.is_quant_enabled and not on_grid
     note = "input in float" if in_float else ""
     return weight_row(name, type(quantized).__name__, proxies, note)
 

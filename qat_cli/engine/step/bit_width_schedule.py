@@ -29,7 +29,9 @@ class BitWidths:
 
     def least(self, proxy: QuantProxy) -> int | None:
         """Least bits of what ``proxy`` quantizes; ``None`` where that is left alone."""
-        return {Role.WEIGHT: self.weight, Role.ACTIVATION: self.activation}.get(proxy.role)
+        if proxy.role is Role.WEIGHT:
+            return self.weight
+        return self.activation if proxy.role is Role.ACTIVATION else None
 
     def __str__(self) -> str:
         parts = []

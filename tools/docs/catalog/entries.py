@@ -59,7 +59,7 @@ def entry(quantizer: type[ExtendedInjector]) -> Entry:
         name=quantizer.__name__,
         family=first_line(inspect.getmodule(quantizer)),
         about=further_paragraphs(inspect.getmodule(quantizer)),
-        role=role_of(quantizer) or "any",
+        role=str(role_of(quantizer) or "any"),
         arithmetic=arithmetic,
         format=format_of(bound, arithmetic) if is_there else "as it is",
         granularity=granularity_of(bound) if is_there else "-",

@@ -69,7 +69,7 @@ class IRNetWeight(PerChannel, _MeanBinaryWeight):
 
     @value
     def kept_dim(scaling_per_output: Any, output_channel_dim: int) -> int | None:
-        is_whole = scaling_per_output == ScalingPerOutputType.TENSOR
+        is_whole = scaling_per_output is ScalingPerOutputType.TENSOR
         return None if is_whole else output_channel_dim
 
 

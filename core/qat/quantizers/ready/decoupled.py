@@ -28,6 +28,7 @@ from qat.enums import (
     ScalingImplType,
     ScalingPerOutputType,
     StatsOp,
+    member,
 )
 from qat.inject import value
 from qat.quantizers.resolve.bit_widths import check_narrow_range
@@ -88,7 +89,7 @@ class _WeightNorm(PerChannel, _DecoupledWeight):
 
     @value
     def pre_scaling_shape(per_channel_broadcastable_shape: Any, scaling_per_output: Any) -> Any:
-        if scaling_per_output == ScalingPerOutputType.GROUP:
+        if scaling_per_output is ScalingPerOutputType.GROUP:
             raise NotImplementedError(
                 "scaling_per_output_type is 'group' with weight normalization, which is built per "
                 "output channel; use 'channel'."
@@ -123,7 +124,8 @@ class _AccumulatorAware(_WeightNorm):
     @value
     def decoupled_int_quant(float_to_int_impl_type: Any, narrow_range: bool, bit_width: Any) -> Any:
         check_narrow_range(narrow_range, bit_width)
-        if str(float_to_int_impl_type).lower() != FloatToIntImplType.ROUND_TO_ZERO:
+        rounding = member(FloatToIntImplType, float_to_int_impl_type)
+        if rounding is not FloatToIntImplType.ROUND_TO_ZERO:
             raise ValueError(
                 f"float_to_int_impl_type is {str(float_to_int_impl_type)!r}, which can make a "
                 f"weight larger and an accumulator overflow; use 'round_to_zero'."

@@ -206,7 +206,7 @@ def _family(
     for kind in kinds:
         bases, words = KINDS[kind]
         docstring = f"{_format_words(row, variant)}, {words.format(top=top)}."
-        of_variant = (f"Fp{variant}{kind}",) if variant else bases
+        of_variant: tuple[str | type, ...] = (f"Fp{variant}{kind}",) if variant else bases
         yield Declaration(f"{name}{kind}", (f"Fp{row.name}Mixin", *of_variant), docstring, {})
 
 

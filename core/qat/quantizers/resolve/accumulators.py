@@ -1,4 +1,4 @@
-"""How the attributes of a quantizer of accumulators turn into its parts."""
+"""Resolvers of accumulators: truncation and clamp."""
 
 from typing import Any
 
