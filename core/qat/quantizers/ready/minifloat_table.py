@@ -180,7 +180,7 @@ def declarations() -> Iterator[Declaration]:
         for kind in row.mx:
             bases, words = MX_KINDS[kind]
             docstring = f"{_format_words(row)}, {words.format(power=power)}."
-            own = (f"Fp{row.name}Mixin", *bases)
+            own: tuple[str | type, ...] = (f"Fp{row.name}Mixin", *bases)
             yield Declaration(f"MXFloat{row.name}{kind}", own, docstring, {})
 
 
