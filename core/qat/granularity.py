@@ -26,7 +26,7 @@ class PerRow:
 
 @dataclass(frozen=True)
 class PerGroup:
-    """One scale for ``size`` neighbours along ``axis``: ``[8, 2]`` for ``[8, 64]``, size 32, axis 1.
+    """One scale for ``size`` neighbours along ``axis``: ``[8, 2]`` for ``[8, 64]`` and 32 along 1.
 
     The last group of each line may be shorter.
 

@@ -31,22 +31,21 @@ def read_weights(model: nn.Module) -> list[Found]:
     """
     seen: set[int] = set()
     found: list[Found] = []
-    for name, layer, proxy in _quantized_layers(model):
-        if id(layer.weight) not in seen:
-            seen.add(id(layer.weight))
-            found.append(_weight(f"{name}.weight" if name else "weight", layer.weight, proxy))
+    for name, weight, proxy in _quantized_weights(model):
+        if id(weight) not in seen:
+            seen.add(id(weight))
+            found.append(_weight(name, weight, proxy))
     return found
 
 
-def _quantized_layers(
+def _quantized_weights(
     model: nn.Module,
-) -> Iterator[tuple[str, nn.Module, WeightQuantProxyFromInjector]]:
+) -> Iterator[tuple[str, Tensor, WeightQuantProxyFromInjector]]:
     for name, layer in model.named_modules():
-        proxy = getattr(layer, "weight_quant", None)
-        has_weight = isinstance(getattr(layer, "weight", None), Tensor)
-        if has_weight and isinstance(proxy, WeightQuantProxyFromInjector):
+        proxy, weight = getattr(layer, "weight_quant", None), getattr(layer, "weight", None)
+        if isinstance(proxy, WeightQuantProxyFromInjector) and isinstance(weight, Tensor):
             if proxy.is_quant_enabled:
-                yield name, layer, proxy
+                yield f"{name}.weight".lstrip("."), weight, proxy
 
 
 def _weight(name: str, weight: Tensor, proxy: WeightQuantProxyFromInjector) -> Found:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.scaling import found_range, set_range
-from qat.enums import ScalingImplType, choice
+from qat.enums import Role, ScalingImplType, choice
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
@@ -19,6 +19,8 @@ class ActQuantProxyFromInjector(QuantProxy):
         injector: declaration of the quantizer, or None for no quantization.
         activation_impl: the function in front of the quantizer; None for none.
     """
+
+    role = Role.ACTIVATION
 
     def __init__(
         self,
