@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.docs import porting_page, quantizers_page
+from tools.docs.architecture import page as architecture_page
+from tools.docs.architecture import picture
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "quantizers.md": quantizers_page.page,
     "porting.md": porting_page.page,
+    "architecture.md": architecture_page.page,
+    "architecture.svg": picture.picture,
 }
 
 
@@ -22,13 +26,13 @@ def main() -> int:
     changed = [name for name, page in PAGES.items() if _current(name) != page()]
     for name in changed:
         if not check:
-            (HERE / name).write_text(PAGES[name]())
+            (DOCS / name).write_text(PAGES[name]())
         print(f"{'not current' if check else 'written'}: docs/{name}")
     return 1 if check and changed else 0
 
 
 def _current(name: str) -> str:
-    path = HERE / name
+    path = DOCS / name
     return path.read_text() if path.is_file() else ""
 
 
