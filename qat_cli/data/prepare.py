@@ -1,4 +1,4 @@
-"""The last steps before batches can be made: what is open is decided, images are made ready."""
+"""Data made ready for batches: open settings decided, images decoded."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from qat.costs import Costs
 from qat_cli.checkpoint import Checkpoint, read_checkpoint
 from qat_cli.data import Dataset, Part
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.engine.setup.experiment import (
     Experiment,
     float_experiment,
