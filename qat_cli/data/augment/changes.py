@@ -1,4 +1,4 @@
-"""Random changes of whole batches of training images."""
+"""Random changes of batches of training images."""
 
 from __future__ import annotations
 

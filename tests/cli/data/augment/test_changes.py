@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qat_cli.data.augment.batch import augmented
+from qat_cli.data.augment.changes import augmented
 from qat_cli.recipes.schema import AugmentConfig
 
 

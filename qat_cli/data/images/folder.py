@@ -12,7 +12,7 @@ import torch
 
 from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
 from qat_cli.data.images.decode import ImageFormat, image_size
-from qat_cli.data.images.source import FileImages
+from qat_cli.data.images.stores import FileImages
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
 from qat_cli.terminal.console import Console

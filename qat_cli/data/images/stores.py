@@ -1,4 +1,4 @@
-"""Where images come from: a tensor in memory, or files that are decoded when asked for."""
+"""Stores of images: in memory, or in files decoded when asked for."""
 
 from __future__ import annotations
 
@@ -166,6 +166,12 @@ class FileImages:
 def gray_to_rgb(pixels: Tensor) -> Tensor:
     """Repeat the one channel: uint8 [N, 1, H, W] -> [N, 3, H, W]."""
     return pixels.expand(-1, 3, -1, -1).contiguous()
+
+
+def rgb_to_gray(pixels: Tensor) -> Tensor:
+    """Luma of ITU-R BT.601: uint8 [N, 3, H, W] -> [N, 1, H, W]."""
+    weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    return (pixels.float() * weight).sum(1, keepdim=True).round_().to(torch.uint8)
 
 
 def resized(pixels: Tensor, size: int | None, center_crop: float = 1.0) -> Tensor:
