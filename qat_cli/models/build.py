@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from qat.nn.modes import evaluating
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.models.built_in import BUILT_IN
+from qat_cli.models.built_in import BUILT_IN, built_in_factory
 from qat_cli.models.timm_models import is_timm, timm_factory
 from qat_cli.models.user_code import is_user_code, load_factory
 from qat_cli.recipes.schema import ModelConfig
@@ -114,7 +114,7 @@ def check_output(model: nn.Module, name: str, images: Tensor, classes: int) -> i
 
 def _factory(name: str, allow_user_code: bool) -> tuple[Callable[..., Any], Mapping[str, object]]:
     if name in BUILT_IN:
-        return BUILT_IN[name], {}
+        return built_in_factory(name), {}
     if is_timm(name):
         return timm_factory(name), {}
     if is_user_code(name):

@@ -1,4 +1,7 @@
-"""Tracing a float model with ``torch.fx``, so that functions in its ``forward`` can be replaced."""
+"""The ``torch.fx`` trace of a float model.
+
+In it the converter finds, and replaces, functions that ``forward`` calls.
+"""
 
 import inspect
 import operator

@@ -6,4 +6,5 @@ from qat.proxy.activation import ActQuantProxyFromInjector as ActQuantProxyFromI
 from qat.proxy.base import QuantProxy as QuantProxy
 from qat.proxy.bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
 from qat.proxy.fusion import describe as describe
+from qat.proxy.roles import PROXIES as PROXIES
 from qat.proxy.weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from qat.enums import Role
 from qat.formats import Format
 from qat.granularity import Granularity
 from qat.proxy.base import QuantProxy
@@ -73,6 +74,8 @@ class AccumulatorQuantProxy(QuantProxy):
 class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the low bits of an accumulator; signed or unsigned as it was."""
 
+    role = Role.TRUNCATED_ACCUMULATOR
+
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
         made = quantizer(x.value, x.scale, x.zero_point, x.bit_width, x.signed)
         return QuantTensor.of_quantizer(made, self.kind.with_sign(x.signed), self.training)
@@ -88,6 +91,8 @@ class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
 
 class ClampQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the high bits of an accumulator by saturation; scale and zero point stay."""
+
+    role = Role.CLAMPED_ACCUMULATOR
 
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
         made = quantizer(x.value, x.scale, x.bit_width, x.zero_point)

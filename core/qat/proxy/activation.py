@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from qat.enums import ScalingImplType, choice
+from qat.components.scaling import found_range, set_range
+from qat.enums import Role, ScalingImplType, choice
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
-from qat.proxy.kept_range import read_range, write_range
 from qat.tensor import QuantTensor
 
 
@@ -19,6 +19,8 @@ class ActQuantProxyFromInjector(QuantProxy):
         injector: declaration of the quantizer, or None for no quantization.
         activation_impl: the function in front of the quantizer; None for none.
     """
+
+    role = Role.ACTIVATION
 
     def __init__(
         self,
@@ -61,11 +63,11 @@ class ActQuantProxyFromInjector(QuantProxy):
 
     def set_bit_width(self, bit_width: int | None) -> None:
         before, statistic = self.tensor_quant, self._declared("scaling_stats_op")
-        range_before = None if before is None else read_range(before)
+        found = None if before is None else found_range(before)
         super().set_bit_width(bit_width)
         # Another statistic measures another range: its phase begins again.
-        if range_before is not None and self._declared("scaling_stats_op") == statistic:
-            write_range(self.tensor_quant, range_before)
+        if found is not None and self._declared("scaling_stats_op") == statistic:
+            set_range(self.tensor_quant, found)
 
     def scale(self) -> Tensor | None:
         """The scale now in use; None where nothing is quantized, or each tensor has its own."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from qat import config, jit
-from qat.enums import ScalingPerOutputType, choice
+from qat.enums import Role, ScalingPerOutputType, choice
 from qat.formats import FloatFormat, Format
 from qat.granularity import Granularity, PerAxis, PerGroup, PerRow, PerTensor
 from qat.inject import ExtendedInjector
@@ -33,6 +33,8 @@ class QuantProxy(nn.Module):
         injector: declaration of the quantizer, or None for no quantization.
     """
 
+    #: What it quantizes; None: whatever a quantizer is given to it for.
+    role: Role | None = None
     tensor_quant: nn.Module | None
     #: Sign and kind of the numbers that the quantizer gives, as declared; see :attr:`format`.
     kind: GridKind

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from qat.enums import Role
 from qat.granularity import Granularity
 from qat.proxy.base import QuantProxy
 from qat.tensor import QuantTensor
@@ -10,6 +11,7 @@ from qat.tensor import QuantTensor
 class BiasQuantProxyFromInjector(QuantProxy):
     """Quantizes biases, in the scale of the layer's accumulator or in one of their own."""
 
+    role = Role.BIAS
     requires_input_scale: bool
 
     def init_tensor_quant(self) -> None:

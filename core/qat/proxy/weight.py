@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from qat.enums import Role
 from qat.proxy.base import QuantProxy
 from qat.proxy.reuse import WeightReuse
 from qat.tensor import QuantTensor
@@ -24,6 +25,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
     between. Write under ``torch.no_grad()`` instead, or call :meth:`forget` afterwards.
     """
 
+    role = Role.WEIGHT
     requires_quant_input = False
 
     def forward(self, weight: Tensor, x: Tensor | QuantTensor | None = None) -> QuantTensor:

@@ -373,3 +373,8 @@ class QuantTensor(Operators):
 
 def _call_method(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return apply(method, args, kwargs)
+
+
+def unwrap(x: Tensor | QuantTensor) -> Tensor:
+    """The plain tensor of what flows between layers."""
+    return x.value if isinstance(x, QuantTensor) else x

@@ -94,15 +94,6 @@ class WithPenalty:
         return loss, logits
 
 
-def with_penalty(
-    objective: LossFunction, costs: BitCosts | None, train: TrainConfig
-) -> LossFunction:
-    """``objective`` with the penalty of the recipe, if it has one."""
-    if costs is None or train.bit_width_penalty == 0:
-        return objective
-    return WithPenalty(objective, costs, train.bit_width_penalty)
-
-
 def learned_bit_costs(model: nn.Module, image: Tensor, train: TrainConfig) -> BitCosts | None:
     """:func:`bit_costs` of a model that learns bit widths; ``None`` for one that learns none.
 

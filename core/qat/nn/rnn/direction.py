@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qat.nn.base.make_proxy import unwrap
 from qat.nn.rnn.cells import State
 from qat.nn.rnn.gates import GateBias, GateWeight
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class Direction(nn.Module):
