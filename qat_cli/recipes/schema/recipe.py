@@ -31,6 +31,11 @@ class Recipe(StrictModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="Short name, used for the run folder; letters, digits and . _ - only.",
     )
+    aliases: list[str] = Field(
+        default_factory=list,
+        exclude=True,  # as extends
+        description="Shorter names for --recipe, of recipes that ship; only in a file.",
+    )
     description: str = Field(default="", description="One sentence for `qat recipes list`.")
     model: ModelConfig = Field(description="The float model.")
     data: DataConfig = Field(default_factory=DataConfig, description="The images.")
