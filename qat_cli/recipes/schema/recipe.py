@@ -1,4 +1,7 @@
-"""The root of a recipe: a model, data, quantizers, and how they are trained."""
+"""The root of a recipe.
+
+A recipe says which model learns which data with which quantizers, and how.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that list and explain: copy, validate, diff, schema, explain, models, datasets."""
+"""The commands that list and explain."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Every recipe that ships, through the real command, on a few of the digits."""
+"""Every recipe that ships, on a few of the digits."""
 
 import csv
 import math
