@@ -41,19 +41,19 @@ def calibrate(given: Given) -> None:
 
 
 def _answer(done: Calibration, console: Console) -> None:
-    from qat_cli.report import finite
 
     def human() -> None:
-        before, after = done.float_test, done.test
+        before, after = done.summary.float_test, done.summary.test
+        assert before is not None
         console.out("")
         console.out(f"float       top-1 {before.top1:.2f} %, loss {before.loss:.4f}")
         console.out(
             f"quantized   top-1 {after.top1:.2f} % ({after.top1 - before.top1:+.2f}), "
             f"loss {after.loss:.4f} ({after.images} test images)"
         )
-        console.out(f"calibrated  with {done.images} training images")
+        console.out(f"calibrated  with {done.summary.calibration_images} training images")
         console.out(f"checkpoint  {done.folder.best}")
         console.out(f"confusion   {done.folder.confusion}")
         console.out(f"next        {next_command(done.folder.best, done.recipe)}")
 
-    console.emit(finite(done.summary), human)
+    console.emit(done.summary.to_json(), human)

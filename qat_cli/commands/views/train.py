@@ -46,19 +46,18 @@ def which_recipe(overrides: Sequence[str]) -> str:
 
 def show(finished: FinishedRun, console: Console) -> None:
     """The answer of the command."""
-    from qat_cli.report import finite
-
     lines = [f"{label:<12}{text}" for label, text in _closing_lines(finished)]
-    console.emit(finite(finished.summary), lambda: console.out("\n".join(["", *lines])))
+    console.emit(finished.summary.to_json(), lambda: console.out("\n".join(["", *lines])))
 
 
 def _closing_lines(finished: FinishedRun) -> list[tuple[str, str]]:
-    outcome, folder, train = finished.outcome, finished.folder, finished.recipe.train
-    val, test, as_float = outcome.val, outcome.test, outcome.float_test
+    summary, folder, train = finished.summary, finished.folder, finished.recipe.train
+    val, test, as_float = summary.val, summary.test, summary.float_test
+    assert val is not None
     lines = [
         (
             "best epoch",
-            f"{outcome.best_epoch} of {outcome.epochs}, chosen by validation: "
+            f"{summary.best_epoch} of {summary.epochs_trained}, chosen by validation: "
             f"top-1 {val.top1:.2f} % of {val.images} images",
         ),
         (
@@ -75,16 +74,16 @@ def _closing_lines(finished: FinishedRun) -> list[tuple[str, str]]:
                 f"{test.top1 - as_float.top1:+.2f}",
             )
         )
-    if outcome.epochs < train.epochs:
+    if summary.stopped_early:
         lines.append(
             (
                 "stopped",
-                f"early, after {outcome.epochs} of {train.epochs} epochs: no higher "
+                f"early, after {summary.epochs_trained} of {train.epochs} epochs: no higher "
                 f"validation top-1 in {train.early_stopping_patience}",
             )
         )
     lines += [
-        ("time", duration(outcome.seconds)),
+        ("time", duration(summary.seconds)),
         ("checkpoint", str(folder.best)),
         ("curves", str(folder.curves)),
         ("confusion", str(folder.confusion)),

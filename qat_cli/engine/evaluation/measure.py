@@ -1,4 +1,4 @@
-"""Measuring a model that exists: one of our checkpoints, or float weights on a model."""
+"""Measurements of a model that exists: a checkpoint, or float weights on a model."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from qat_cli.checkpoint import read_checkpoint
 from qat_cli.data import evaluation_batches, load_data
+from qat_cli.engine.evaluation.evaluate import evaluate
 from qat_cli.engine.evaluation.metrics import Metrics, Tally
 from qat_cli.engine.machine import distributed
 from qat_cli.engine.machine.backend import backend_in_use, chosen_backend
-from qat_cli.engine.run.loop import evaluate
 from qat_cli.engine.setup.experiment import (
     Experiment,
     decoded,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import nn
 
@@ -67,7 +69,8 @@ def _estimate(model: nn.Module, step: Step, batches: Batches) -> MemoryEstimate 
 def _fits(model: nn.Module, step: Step, batches: Batches, images: int, count: int) -> bool:
     try:
         with copied(model, step, batches) as trial:
-            trial.with_batches_of(images, count).take_steps(STEPS)
+            for _ in islice(trial.with_batches_of(images, count).steps(), STEPS):
+                pass
         return True
     except (RuntimeError, MemoryError) as error:
         _released(error)

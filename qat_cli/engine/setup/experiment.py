@@ -11,10 +11,16 @@ import torch
 from torch import Tensor, nn
 
 import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing is quantized
-from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
+from qat_cli.checkpoint import (
+    QUANTIZER_MARK,
+    Checkpoint,
+    WeightsFile,
+    load_weights,
+    read_weights,
+)
 from qat_cli.data import Dataset, load_data, pinned, prepared
 from qat_cli.engine.machine import distributed
-from qat_cli.engine.machine.device import choose_device
+from qat_cli.engine.machine.backend import choose_device
 from qat_cli.engine.machine.randomness import seed_everything
 from qat_cli.engine.step.bit_width_schedule import check_bit_widths
 from qat_cli.engine.step.phases import AS_BUILT, phase_of, set_quantizers
@@ -23,7 +29,6 @@ from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, f
 from qat_cli.recipes import Recipe, changed, graph_rules
 from qat_cli.terminal.console import Console
 
-QUANTIZER_MARK = "_quant."  # in the names of everything that a quantizer keeps
 LAYER_COLUMNS = ("layer", "kind", "weight", "input", "activation", "note")
 
 
@@ -138,7 +143,8 @@ def quantized(experiment: Experiment, console: Console, show_layers: bool = True
         result = quantize_model(
             experiment.model, graph_rules(recipe.quant), example_input(experiment.dataset)
         )
-        check_bit_widths(result.model, recipe.schedule.bit_widths)
+        if recipe.schedule.bit_widths:
+            check_bit_widths(result.model, recipe.schedule.bit_widths)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise UserError(f"recipe {recipe.name}: {error}") from error
     if show_layers:
@@ -169,7 +175,7 @@ def restored(
 ) -> Experiment:
     """The model of a checkpoint: converted as its recipe says, then loaded strictly.
 
-    With the bit widths of the epoch that it is from.
+    Its bit widths are those of the epoch that it is from.
 
     Args:
         checkpoint: gives the weights.

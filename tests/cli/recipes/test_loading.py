@@ -4,7 +4,7 @@ import qat.quantizers
 from qat_cli.errors import UserError
 from qat_cli.recipes import dump_recipe, list_recipes, load_recipe, recipe_from_tree, recipe_path
 from qat_cli.recipes.overrides import Override
-from qat_cli.recipes.schema.quant import ROLES
+from qat_cli.recipes.schema.quant import SITES
 
 EPOCHS = Override(("train", "epochs"), 3, "--epochs 3")
 OTHER_DATA = Override(("data", "name"), "/images", "--data /images")
@@ -53,7 +53,7 @@ def test_the_override_in_the_head_of_a_shipped_recipe_works(name):
 def test_a_shipped_recipe_names_only_quantizers_that_the_library_has(name):
     quant = load_recipe(name).quant
     parts = [] if quant is None else [quant, *quant.rules]
-    configs = [getattr(part, role) for part in parts for role in ROLES]
+    configs = [getattr(part, site) for part in parts for site in SITES]
     named = {config.quantizer for config in configs if config is not None and config.quantizer}
     assert sorted(named - set(vars(qat.quantizers))) == []
 
