@@ -51,8 +51,7 @@ def test_progress_outside_of_the_training_is_refused(fraction):
         set_progress(nn.Identity(), fraction)
 
 
-@eager_and_scripted
-def test_resumed_training_goes_on_with_the_same_gradient(backend):
+def test_resumed_training_goes_on_with_the_same_gradient():
     made, resumed = model(), model()
     set_progress(made, 0.7)
     resumed.load_state_dict(made.state_dict(), strict=True)
