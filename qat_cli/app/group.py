@@ -10,12 +10,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from qat_cli.app.given import ARGUMENTS
 from qat_cli.errors import Interrupted, SaidElsewhere, UserError, WorkFailed
 from qat_cli.terminal.console import Console
 
 DEBUG_FLAG = "--debug"
-#: Where a command finds, in the ``meta`` of its context, the words that it was started with.
-ARGUMENTS = "qat_cli.arguments"
 
 
 class CommandGroup(TyperGroup):

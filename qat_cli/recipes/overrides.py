@@ -1,4 +1,4 @@
-"""Changes to a recipe from the command line: ``KEY=VALUE`` with a dotted path, and options."""
+"""Changes to a recipe: a dotted path and its new value."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from qat_cli.recipes.document import KeyPath, parse_value
-
-OPTION_KEYS: Mapping[str, str] = {
-    "epochs": "train.epochs",
-    "lr": "optimizer.lr",
-    "batch_size": "train.batch_size",
-    "auto_batch": "train.auto_batch",
-    "seed": "train.seed",
-    "device": "train.device",
-    "backend": "train.backend",
-    "logger": "train.logger",
-    "precision": "train.precision",
-    "compile": "train.compile",
-    "deterministic": "train.deterministic",
-    "model": "model.name",
-    "weights": "model.weights",
-    "data": "data.name",
-    "skip_bad_files": "data.skip_bad_files",
-}
 
 # What a recipe says about its own model or data does not fit another one.
 BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
@@ -44,11 +26,16 @@ BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
 
 @dataclass(frozen=True)
 class Override:
-    """One change: ``path`` is set to ``value``; ``text`` is how the user wrote it."""
+    """One change: ``path`` is set to ``value``; ``text`` is how the user wrote it, if one did."""
 
     path: KeyPath
     value: Any
     text: str
+
+    @property
+    def key(self) -> str:
+        """The path with dots."""
+        return ".".join(map(str, self.path))
 
 
 def parse_override(text: str) -> Override:
@@ -69,19 +56,6 @@ def parse_override(text: str) -> Override:
         raise ValueError(f"has a value that is no YAML ({error})") from None
 
 
-def option_overrides(options: Mapping[str, object]) -> list[Override]:
-    """Turn options of a command (``{"epochs": 5}``) into overrides; ``None`` means not given.
-
-    Raises:
-        KeyError: an option that :data:`OPTION_KEYS` does not list (a mistake in a command).
-    """
-    return [
-        Override(tuple(OPTION_KEYS[name].split(".")), value, f"--{name.replace('_', '-')} {value}")
-        for name, value in options.items()
-        if value is not None
-    ]
-
-
 def conflicts(overrides: Iterable[Override]) -> list[str]:
     """Pairs of overrides that set the same key to different values, each as a message."""
     seen: dict[KeyPath, Override] = {}
@@ -89,8 +63,7 @@ def conflicts(overrides: Iterable[Override]) -> list[str]:
     for override in overrides:
         earlier = seen.setdefault(override.path, override)
         if earlier.value != override.value:
-            key = ".".join(map(str, override.path))
-            found.append(f"{key} is given twice: {earlier.text} and {override.text}")
+            found.append(f"{override.key} is given twice: {earlier.text} and {override.text}")
     return found
 
 

@@ -10,7 +10,7 @@ from qat.tensor import QuantTensor, unwrap
 from qat.tensor.dispatch import has_grid
 from qat.tensor.functions import with_zero
 from qat.tensor.grid import bounds, wide
-from qat.tensor.moving import varies
+from qat.tensor.shape_ops import varies
 
 
 class _QuantUpsample(QuantOutputLayer):

@@ -1,1 +1,1 @@
-"""Data sets by name and folders of images."""
+"""Data sets by name: a file for each, with its entry and its loader."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from qat.proxy import ActQuantProxyFromInjector, QuantProxy, WeightQuantProxyFromInjector
+from qat.enums import Role
+from qat.proxy import QuantProxy
 from qat_cli.recipes.schema import BitWidthConfig
 
 Named = tuple[str, QuantProxy]
@@ -28,9 +29,9 @@ class BitWidths:
 
     def least(self, proxy: QuantProxy) -> int | None:
         """Least bits of what ``proxy`` quantizes; ``None`` where that is left alone."""
-        if isinstance(proxy, WeightQuantProxyFromInjector):
+        if proxy.role is Role.WEIGHT:
             return self.weight
-        return self.activation if isinstance(proxy, ActQuantProxyFromInjector) else None
+        return self.activation if proxy.role is Role.ACTIVATION else None
 
     def __str__(self) -> str:
         parts = []
@@ -68,16 +69,16 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
         model: quantized as declared.
         steps: of the recipe, maybe none.
     """
-    for role, kind in ROLES.items():
-        asked = [getattr(step, role) for step in steps if getattr(step, role) is not None]
+    for role in ROLES:
+        asked = [bits for step in steps if (bits := getattr(step, role.value)) is not None]
         if not asked:
             continue
-        declared = [(declared_bits(p), name) for name, p in quantizers(model) if type(p) is kind]
+        declared = [(declared_bits(p), name) for name, p in quantizers(model) if p.role is role]
         known = [(bits, name) for bits, name in declared if bits is not None]
         if not known:
             raise ValueError(f"schedule.bit_widths: no {role} of the model has bits to set")
         bits, name = min(known, key=lambda found: found[0])
-        last = getattr(steps[-1], role)
+        last = getattr(steps[-1], role.value)
         if last not in (None, bits) or max(asked) <= bits:
             raise ValueError(
                 f"schedule.bit_widths takes {role} from {asked[0]} to {asked[-1]} bits, but quant "
@@ -95,10 +96,8 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
     set_bit_widths(model, BitWidths())
 
 
-ROLES: Mapping[str, type[QuantProxy]] = {
-    "weight": WeightQuantProxyFromInjector,
-    "activation": ActQuantProxyFromInjector,
-}
+#: Whose bit widths a schedule speaks of.
+ROLES = (Role.WEIGHT, Role.ACTIVATION)
 
 
 def _is_binary(proxy: QuantProxy) -> bool:
@@ -109,7 +108,7 @@ def _is_binary(proxy: QuantProxy) -> bool:
 def quantizers(model: nn.Module) -> Iterator[Named]:
     """The quantizers of weights and activations in ``model``, by the name of their proxy."""
     for name, module in model.named_modules():
-        if isinstance(module, WeightQuantProxyFromInjector | ActQuantProxyFromInjector):
+        if isinstance(module, QuantProxy) and module.role in ROLES:
             if module.tensor_quant is not None:
                 yield name, module
 

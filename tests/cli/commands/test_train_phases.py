@@ -8,8 +8,9 @@ import signal
 import pytest
 import torch
 
-from qat_cli.engine.run import training as training_module
+from qat_cli.engine.run import training
 from qat_cli.engine.step import step as step_module
+from qat_cli.engine.tasks import train
 from qat_cli.errors import WorkFailed
 
 QUANTIZED = (
@@ -40,17 +41,18 @@ def quantized(tiny_recipe):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Call ``look(model)`` after every epoch of training, before its validation."""
+    """Call ``look(model)`` before every validation, and before the best epoch is tested."""
     looks = []
 
     def install(look):
-        validate = training_module.evaluate
+        measure = training.evaluate
 
         def evaluate(model, *arguments, **keywords):
             looks.append(look(model))
-            return validate(model, *arguments, **keywords)
+            return measure(model, *arguments, **keywords)
 
-        monkeypatch.setattr(training_module, "evaluate", evaluate)
+        for module in (training, train):
+            monkeypatch.setattr(module, "evaluate", evaluate)
         return looks
 
     return install

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qat_cli.data import Batches, Part, load_data, prepared
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import AugmentConfig, DataConfig
 from qat_cli.terminal.console import Console

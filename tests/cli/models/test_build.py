@@ -6,6 +6,7 @@ from torch import nn
 
 from qat_cli.errors import UserError
 from qat_cli.models import BUILT_IN, build_model, check_output, first_conv_channels
+from qat_cli.models.built_in import built_in_factory
 from qat_cli.recipes.schema import ModelConfig
 
 
@@ -43,7 +44,7 @@ def test_resnet20_has_as_many_parameters_as_counted_by_hand():
 )
 def test_the_bnn_pynq_networks_have_the_weights_of_the_published_ones(name, matrices):
     # By hand: inputs times outputs of each layer, times 9 for a convolution.
-    model = BUILT_IN[name]()
+    model = built_in_factory(name)()
     assert sum(p.numel() for p in model.parameters() if p.ndim > 1) == matrices
 
 

@@ -9,25 +9,18 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qat.enums import BitWidthImplType, ScalingImplType, ScalingPerOutputType, choice
+from qat.enums import BitWidthImplType, Role, ScalingImplType, ScalingPerOutputType, choice
 from qat.inject import DependencyError, ExtendedInjector
-from qat.proxy import (
-    ActQuantProxyFromInjector,
-    BiasQuantProxyFromInjector,
-    ClampQuantProxyFromInjector,
-    QuantProxy,
-    TruncQuantProxyFromInjector,
-    WeightQuantProxyFromInjector,
-)
-from qat.quantizers.resolve.role_table import role_of
+from qat.proxy import QuantProxy
+from qat.quantizers.resolve.roles import role_of
 
-#: What a proxy quantizes, and a quantizer for it.
-EXAMPLES: dict[type[QuantProxy], tuple[str, str]] = {
-    WeightQuantProxyFromInjector: ("weight", "Int8WeightPerTensorFloat"),
-    ActQuantProxyFromInjector: ("activation", "Int8ActPerTensorFloat"),
-    BiasQuantProxyFromInjector: ("bias", "Int32Bias"),
-    TruncQuantProxyFromInjector: ("truncated accumulator", "TruncTo8bit"),
-    ClampQuantProxyFromInjector: ("clamped accumulator", "ClampTo8bit"),
+#: A quantizer of each role, for error texts.
+EXAMPLES = {
+    Role.WEIGHT: "Int8WeightPerTensorFloat",
+    Role.ACTIVATION: "Int8ActPerTensorFloat",
+    Role.BIAS: "Int32Bias",
+    Role.TRUNCATED_ACCUMULATOR: "TruncTo8bit",
+    Role.CLAMPED_ACCUMULATOR: "ClampTo8bit",
 }
 #: Read by :func:`check_channels`; a quantizer without one of them is resolved in its own way.
 _READ_OF_CHANNELS = ("scaling_per_output", "scaling_shape", "scaling_impl_type", "permute_dims")
@@ -78,12 +71,11 @@ def check_role(
     Raises:
         TypeError: it is for another role.
     """
-    role = role_of(quant)
-    expected, example = EXAMPLES.get(proxy_class, (role, ""))
-    if role is not None and role != expected:
+    role, expected = role_of(quant), proxy_class.role
+    if role is not None and expected is not None and role is not expected:
         raise TypeError(
-            f"{kind}: {argument} is {quant.__name__}, a quantizer of role {role!r}; here one of "
-            f"role {expected!r} is needed, such as {example}."
+            f"{kind}: {argument} is {quant.__name__}, a quantizer of role {str(role)!r}; here one "
+            f"of role {str(expected)!r} is needed, such as {EXAMPLES[expected]}."
         )
 
 
@@ -190,7 +182,7 @@ def _takes_statistics(word: Any) -> bool:
 
 
 def _example(proxy: QuantProxy) -> str:
-    return next(example for role, (_, example) in EXAMPLES.items() if isinstance(proxy, role))
+    return EXAMPLES[proxy.role] if proxy.role is not None else "Int8WeightPerTensorFloat"
 
 
 @contextmanager

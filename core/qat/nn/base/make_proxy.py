@@ -18,7 +18,7 @@ from qat.nn.base.checks import (
     located,
 )
 from qat.proxy import QuantProxy
-from qat.quantizers.resolve.vocabulary import knows, nearest_attribute
+from qat.quantizers.vocabulary import knows, nearest_attribute
 
 P = TypeVar("P", bound=QuantProxy)
 Quantizer = type[ExtendedInjector] | QuantProxy | None

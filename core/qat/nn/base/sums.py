@@ -15,7 +15,7 @@ from qat.tensor.grid import distances
 
 def has_integers(x: QuantTensor) -> bool:
     """Whether ``x`` lies on a grid of integers, known in full; minifloats do not."""
-    return not x.missing and x.format is None
+    return not x.missing and x.float_format is None
 
 
 def has_whole_zero_point(proxy: QuantProxy) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from qat.enums import Site
 from qat.nn.base.make_proxy import Quantizer
 from qat.nn.base.merge_bn import merge_batch_norm
 from qat.nn.base.quantized_weight import QuantizedWeight
@@ -20,7 +21,6 @@ from qat.ops import keep_recipe
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
-    WeightQuantProxyFromInjector,
 )
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor, unwrap
@@ -44,12 +44,7 @@ class QuantWeightLayer(QuantizedWeight):
         TypeError, ValueError: an argument that neither the float layer nor a quantizer takes.
     """
 
-    roles = {
-        "weight": WeightQuantProxyFromInjector,
-        "bias": BiasQuantProxyFromInjector,
-        "input": ActQuantProxyFromInjector,
-        "output": ActQuantProxyFromInjector,
-    }
+    sites = (Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT)
     bias: Tensor | None
     bias_quant: BiasQuantProxyFromInjector
     input_quant: ActQuantProxyFromInjector
