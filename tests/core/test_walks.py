@@ -12,13 +12,13 @@ from qat.nn import QuantConv2d, QuantReLU
 from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerTensorFloat
 
 ROOT = Path(qat.__file__).parent
-#: The Python functions that stand for the C++ ones; what they call is the inside of the kernel.
+#: The Python functions that stand for the C++ ones, which are where the way ends.
 KERNEL = "ops/reference/"
 MOST_FILES = 12
 
 
 def files_entered(call):
-    """Files of ``qat`` whose functions ``call`` runs, in the order of their first use."""
+    """Files of ``qat`` that ``call`` enters outside of kernels, in the order of their first use."""
     entered, inside = [], []
 
     def profile(frame, event, _):
@@ -34,7 +34,7 @@ def files_entered(call):
             return
         if name.startswith(KERNEL):
             inside.append(frame)
-        if name not in entered:
+        elif name not in entered:
             entered.append(name)
 
     sys.setprofile(profile)
