@@ -1,4 +1,7 @@
-"""How a command ends: exceptions become one message on standard error and an exit code."""
+"""Group of commands in which an exception becomes one message.
+
+The message goes to standard error and the process ends with an exit code.
+"""
 
 from __future__ import annotations
 

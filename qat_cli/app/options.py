@@ -156,7 +156,7 @@ OPTIONS = (
     Option(
         "skip_bad_files",
         bool,
-        "Leave out files that are no images or damaged, with a warning.",
+        "Leave out files that are not images, or are damaged, with a warning.",
         WITH_DATA,
         MODEL_AND_DATA,
         key="data.skip_bad_files",

@@ -1,4 +1,4 @@
-"""``qat eval``: measure a checkpoint, or a float model with weights from a file."""
+"""``qat eval``: figures of a checkpoint or of float weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``qat inspect``: the layers of a model, with their bits, sizes and work."""
+"""``qat inspect``: the layers of a model, their sizes and work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the ``model`` section of a recipe to a float model with random weights."""
+"""Float models with random weights, from the ``model`` section."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.recipes.inheritance import EXTENDS
+from qat_cli.recipes.inheritance import OF_THE_FILE
 from qat_cli.recipes.keys import default_text, known_keys, model_of, nearest_key
 from qat_cli.recipes.schema import Recipe
 
@@ -89,7 +89,7 @@ def _unknown(key: str) -> UserError:
 
 
 def _set_with(key: str, flags: Sequence[str]) -> list[str]:
-    if key == EXTENDS:
+    if key in OF_THE_FILE:
         return ["recipe file"]
     return ["recipe file", f"{key}=VALUE", *flags]
 

@@ -1,4 +1,4 @@
-"""The dotted keys that a recipe can have, and the nearest one to a misspelt key."""
+"""The dotted keys of a recipe, and the nearest to a misspelling."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from qat_cli.errors import UserError
-from qat_cli.recipes.inheritance import EXTENDS, read_inherited
+from qat_cli.recipes.inheritance import OF_THE_FILE, read_inherited
 from qat_cli.recipes.location import list_recipes, recipe_path
 from qat_cli.recipes.overrides import (
     Override,
@@ -49,11 +49,12 @@ def load_recipe(
         except ValueError as error:
             problems.append(f"{text!r} {error}{_recipe_hint(text)}")
     problems += [
-        f"command line, {change.text}: extends stands in a recipe file, not on the command line"
+        f"command line, {change.text}: {change.path[0]} stands in a recipe file, "
+        "not on the command line"
         for change in changes
-        if change.path[0] == EXTENDS
+        if change.path[0] in OF_THE_FILE
     ]
-    changes = [change for change in changes if change.path[0] != EXTENDS]
+    changes = [change for change in changes if change.path[0] not in OF_THE_FILE]
     problems += conflicts(changes)
     drop_what_no_longer_fits(document.tree, changes)
     for change in changes:

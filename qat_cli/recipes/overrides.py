@@ -42,7 +42,7 @@ def parse_override(text: str) -> Override:
     """Parse ``KEY=VALUE``: a dotted path, numbers being list indices, and a YAML value.
 
     Raises:
-        ValueError: there is no ``=``, the key has an empty part, or the value is no YAML.
+        ValueError: there is no ``=``, the key has an empty part, or the value is not YAML.
     """
     key, equals, value_text = text.partition("=")
     if not equals:
@@ -53,7 +53,7 @@ def parse_override(text: str) -> Override:
     try:
         return Override(path, parse_value(value_text), text)
     except ValueError as error:
-        raise ValueError(f"has a value that is no YAML ({error})") from None
+        raise ValueError(f"has a value that is not YAML ({error})") from None
 
 
 def conflicts(overrides: Iterable[Override]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bad input of every kind through the real command: one message, exit code 2, no traceback."""
+"""Bad input of every kind: one message, exit code 2."""
 
 import os
 import shutil
@@ -105,7 +105,7 @@ def test_one_class(qat, tmp_path, write_images):
 
 def test_a_file_that_is_no_image(qat, image_folder):
     (image_folder / "train" / "ant" / "notes.txt").write_text("not an image")
-    refused(qat(*FLOAT, "--data", image_folder), "notes.txt", "is no image")
+    refused(qat(*FLOAT, "--data", image_folder), "notes.txt", "is not an image")
 
 
 def test_images_of_different_sizes(qat, image_folder, write_images, tmp_path):
@@ -137,7 +137,7 @@ def test_a_truncated_checkpoint(qat, tmp_path, command):
 
 def test_a_foreign_file_as_checkpoint(qat, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" * 100)
-    refused(qat("eval", "--checkpoint", "photo.jpg"), "photo.jpg is no checkpoint")
+    refused(qat("eval", "--checkpoint", "photo.jpg"), "photo.jpg is not a checkpoint")
 
 
 @pytest.mark.parametrize("command", ["train", "eval"])

@@ -1,4 +1,4 @@
-"""The costs of a model as a table with totals, or as a document."""
+"""The costs of a model as a table or as a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer of a dry run: costs of the model and of its training."""
+"""The answer of a dry run: costs of model and training."""
 
 from __future__ import annotations
 

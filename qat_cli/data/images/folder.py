@@ -1,4 +1,7 @@
-"""A user's images: one folder per class, in one folder or in train/, val/, test/."""
+"""A user's images, in one folder per class.
+
+They stand in one folder or in train/, val/, test/.
+"""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class FileImages:
         Where the files are resized, ``crops`` are cut out of the images as they are in the files.
 
         Raises:
-            UserError: a file is no image, is damaged, or has another size.
+            UserError: a file is not an image, is damaged, or has another size.
         """
         cut_from_files = crops if self.is_larger_inside else None
         images, bad = decode_files(self._paths(index), self.format, cut_from_files)

@@ -1,4 +1,7 @@
-"""Labelled images that the program makes up: no download, any size and number."""
+"""Images made up by the program, of any size and number.
+
+No download.
+"""
 
 from __future__ import annotations
 

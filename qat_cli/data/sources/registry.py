@@ -1,4 +1,4 @@
-"""The data sets by name, as the files of this folder declare them."""
+"""The data sets by name, as their files declare them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set that a recipe can name: its entry in the lists, and its loader."""
+"""A data set that a recipe can name: entry and loader."""
 
 from __future__ import annotations
 

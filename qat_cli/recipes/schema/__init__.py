@@ -1,4 +1,4 @@
-"""The schema of a recipe: each field with its meaning, unit, default and bounds."""
+"""The schema of a recipe: fields with meaning, default and bounds."""
 
 from qat_cli.recipes.schema.base import StrictModel as StrictModel
 from qat_cli.recipes.schema.checkpoint import CheckpointConfig as CheckpointConfig

@@ -1,4 +1,4 @@
-"""The ``data`` section of a recipe: images on their way to the model."""
+"""The ``data`` section of a recipe: images and their changes."""
 
 from __future__ import annotations
 
@@ -155,8 +155,8 @@ class DataConfig(StrictModel):
     )
     skip_bad_files: bool = Field(
         default=False,
-        description="Leave out files that are no images or damaged, with a warning, instead of "
-        "stopping; where images are not kept in memory all files are looked through first.",
+        description="Leave out files that are not images, or are damaged, with a warning, instead "
+        "of stopping; where images are not kept in memory all files are looked through first.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,7 @@
-"""The root of a recipe: a model, data, quantizers, and how they are trained."""
+"""The root of a recipe.
+
+A recipe says which model learns which data with which quantizers, and how.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,11 @@ class Recipe(StrictModel):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="Short name, used for the run folder; letters, digits and . _ - only.",
+    )
+    aliases: list[str] = Field(
+        default_factory=list,
+        exclude=True,  # as extends
+        description="Shorter names for --recipe, of recipes that ship; only in a file.",
     )
     description: str = Field(default="", description="One sentence for `qat recipes list`.")
     model: ModelConfig = Field(description="The float model.")

@@ -1,4 +1,4 @@
-"""The table of options: what a command line gives becomes changes of a recipe."""
+"""The table of options, and the changes of a recipe from it."""
 
 import pytest
 

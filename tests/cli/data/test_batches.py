@@ -130,7 +130,7 @@ def test_labels_without_mixing_are_numbers():
 def test_a_bad_file_met_in_a_thread_is_the_usual_error(image_folder):
     (image_folder / "train" / "ant" / "cut.png").write_bytes(b"no image")
     images = load_data(DataConfig(name=str(image_folder))).part("train")
-    with pytest.raises(UserError, match=r"cut\.png: is no image.*--skip-bad-files"):
+    with pytest.raises(UserError, match=r"cut\.png: is not an image.*--skip-bad-files"):
         list(batches(images, threads=2).epoch())
 
 

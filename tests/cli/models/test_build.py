@@ -68,7 +68,7 @@ def test_vit_tiny_cuts_an_image_into_at_most_8_by_8_patches(size, patches):
 
 
 def test_vit_tiny_refuses_images_that_are_no_whole_number_of_patches():
-    with pytest.raises(UserError, match="no whole number of patches of 5"):
+    with pytest.raises(UserError, match="do not divide into patches of 5"):
         build("vit_tiny", {"patch_size": 5}, size=(32, 32))
 
 

@@ -34,7 +34,7 @@ def test_a_key_is_a_dotted_path_and_a_value_is_yaml(text, path, value):
         ("train.epochs", "KEY=VALUE"),
         ("=5", "empty key"),
         ("train..epochs=5", "empty key"),
-        ("data.name=[", "no YAML"),
+        ("data.name=[", "not YAML"),
     ],
 )
 def test_text_that_is_no_override_is_refused(text, says):

@@ -101,5 +101,5 @@ def test_a_centre_crop_of_images_that_are_not_resized_is_refused(image_folder):
 def test_a_bad_first_file_does_not_hide_the_size_where_bad_files_are_skipped(image_folder):
     (image_folder / "train" / "ant" / "000.png").write_text("no image")
     assert load(image_folder, skip_bad_files=True).shape == (3, 8, 8)
-    with pytest.raises(UserError, match=r"000\.png: is no image"):
+    with pytest.raises(UserError, match=r"000\.png: is not an image"):
         load(image_folder)
