@@ -101,6 +101,13 @@ def test_a_sum_of_unsigned_tensors_is_unsigned():
     assert (total.signed, int(total.bit_width), total.int().tolist()) == (False, 9, [510])
 
 
+def test_a_difference_of_unsigned_tensors_is_signed_in_one_bit_more():
+    difference = of([0, 255], signed=False) - of([255, 0], signed=False)
+
+    assert (difference.signed, int(difference.bit_width)) == (True, 9)
+    assert difference.int().tolist() == [-255, 255]
+
+
 def test_a_sum_of_binary_tensors_holds_two():
     total = of([1, -1], bits=1) + of([1, -1], bits=1)
 
