@@ -117,7 +117,7 @@ def test_a_misspelt_word_exits_with_2_and_the_nearest(line, says):
 def test_a_flag_that_is_no_boolean_is_a_clear_error():
     result = qat("doctor", QAT_JIT="maybe")
     assert result.returncode == 2
-    assert "QAT_JIT='maybe' is no boolean" in result.stderr
+    assert "QAT_JIT='maybe' is not a boolean" in result.stderr
     assert "Traceback" not in result.stderr
 
 

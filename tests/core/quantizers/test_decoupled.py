@@ -1,4 +1,4 @@
-"""Weight quantizers with a scale in front of the rounding and another behind it, in layers."""
+"""Weight quantizers with one scale before the rounding and another behind."""
 
 import pytest
 import torch

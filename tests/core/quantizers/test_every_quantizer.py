@@ -1,4 +1,4 @@
-"""What holds for every ready-made quantizer, whatever it computes; new ones are taken in."""
+"""Claims that hold for every ready-made quantizer; new ones are taken in."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""Every minifloat quantizer against its formula in float64, with the numbers made from bits."""
+"""Minifloat quantizers against their formulas, with numbers made from bits."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Quantizers in half types: state and input in one, or the state in float32 as under autocast.
+"""Quantizers in half types, and under autocast with state in float32.
 
 In one type, the gradients stay near those in float64: a scale of a weight is about 1e-3, and the
 derivative of ``w / scale`` to it, up to ``128 / 1e-3``, is more than float16 holds.

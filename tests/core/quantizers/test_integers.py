@@ -1,4 +1,4 @@
-"""Integer quantizers without a zero point against the formulas of their docstrings, in float64.
+"""Integer quantizers without a zero point, against their formulas in float64.
 
 Those that learn a zero point are in ``test_shifted.py``; the bits of the other backends are
 compared in ``test_every_quantizer.py``.

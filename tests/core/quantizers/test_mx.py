@@ -1,4 +1,4 @@
-"""MX formats: blocks of 32 with a power of two, block by block in float64, by the specification."""
+"""MX formats, block by block in float64, against the specification."""
 
 import math
 

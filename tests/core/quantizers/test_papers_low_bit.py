@@ -1,4 +1,4 @@
-"""Quantizers of few bits from papers against their formulas, in float64, written out here."""
+"""Quantizers of few bits from papers, against formulas written out here."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Quantizers with a zero point against the formula of their docstrings, in float64."""
+"""Quantizers with a zero point, against their formulas in float64."""
 
 import copy
 import math
