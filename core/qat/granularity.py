@@ -40,3 +40,11 @@ class PerGroup:
 
 
 Granularity = PerTensor | PerAxis | PerRow | PerGroup
+
+#: Kind -> its word, as in ``scaling_per_output_type`` and in files.
+NAMES: dict[type[Granularity], str] = {
+    PerTensor: "tensor",
+    PerAxis: "channel",
+    PerRow: "row",
+    PerGroup: "group",
+}

@@ -1,4 +1,4 @@
-"""From the ``quant`` part of a recipe to the rules that the graph conversion takes."""
+"""The ``quant`` section of a recipe as rules for graph conversion."""
 
 from __future__ import annotations
 

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.docs import minifloat_stub, porting_page, quantizers_page
+from tools.docs.architecture import page as architecture_page
+from tools.docs.architecture import picture
 
 ROOT = Path(__file__).parents[2]
 #: Path from the root of the repository -> what makes its text.
 FILES: dict[str, Callable[[], str]] = {
     "docs/quantizers.md": quantizers_page.page,
     "docs/porting.md": porting_page.page,
+    "docs/architecture.md": architecture_page.page,
+    "docs/architecture.svg": picture.picture,
     "core/qat/quantizers/ready/minifloat.pyi": minifloat_stub.stub,
 }
 

@@ -2,8 +2,8 @@
 
 from qat.enums import Site as Role  # noqa: F401  its older name
 from qat.enums import Site as Site
-from qat.graph.batch_norms import merge_batch_norms as merge_batch_norms
 from qat.graph.convert import quantize_model as quantize_model
+from qat.graph.fold import merge_batch_norms as merge_batch_norms
 from qat.graph.report import LayerReport as LayerReport
 from qat.graph.report import Quantized as Quantized
 from qat.graph.rules import LayerMatch as LayerMatch

@@ -1,4 +1,4 @@
-"""Multi-head attention in a model: which quantizers its parts get, and what the table says of it.
+"""Multi-head attention in a model: its quantizers and its report.
 
 The rules speak of it by the words of any layer with a weight. ``weight`` and ``bias`` are those of
 all its projections; ``input`` is for every operand of a matrix product that is no weight: what

@@ -1,4 +1,4 @@
-"""Building the quantized module for one place from what the rules chose for it."""
+"""The quantized module for one place, as the rules chose it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from qat.enums import Site
-from qat.graph.functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
+from qat.graph.layers import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
 from qat.graph.quantizer import injector_for
 from qat.graph.rules import Decision, QuantizerChoice
 from qat.graph.sites import weight_layer_class
@@ -103,7 +103,7 @@ def named_injector(name: str, site: Site, choice: QuantizerChoice) -> Any:
 
 
 def built_or_named(name: str, build: Callable[[], Any]) -> Any:
-    """What ``build`` gives; an error names the layer."""
+    """The result of ``build``; an error names the layer."""
     try:
         return build()
     except (ValueError, TypeError, DependencyError) as error:

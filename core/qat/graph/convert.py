@@ -1,4 +1,7 @@
-"""Quantizing a float model: modules by their type, functions in ``forward`` by tracing."""
+"""Conversion of a float model to a quantized one by rules.
+
+Modules are found by their type, functions in ``forward`` by tracing.
+"""
 
 from collections.abc import Sequence
 
@@ -9,14 +12,15 @@ from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_add, build_weight_layer
 from qat.graph.float_parts import float_notes
-from qat.graph.grid import lies_on_grid
 from qat.graph.in_place import follow_in_place
 from qat.graph.modules_only import quantize_modules
+from qat.graph.on_grid import lies_on_grid
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Rule, decide
 from qat.graph.sites import Place, find_places, is_attention
-from qat.graph.trace import TraceFailure, modes_kept, trace
+from qat.graph.trace import TraceFailure, trace
 from qat.nn.activation import QuantActivation
+from qat.nn.modes import modes_kept
 
 
 def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:

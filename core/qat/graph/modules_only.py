@@ -1,4 +1,7 @@
-"""The way for models that do not trace: replace modules, and say which functions stay in float."""
+"""Conversion of models that do not trace: module by module.
+
+Functions in their ``forward`` stay in float, which is said in the notes.
+"""
 
 import copy
 from collections import Counter
@@ -13,29 +16,15 @@ from qat.enums import Site
 from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_weight_layer
-from qat.graph.float_parts import QUANTIZED, module_notes
-from qat.graph.functions import (
-    ACTIVATION_FUNCTIONS,
-    ACTIVATION_MODULES,
-    ADD_FUNCTIONS,
-    GRID_KEEPING_FUNCTIONS,
-    GRID_KEEPING_METHODS,
-)
+from qat.graph.float_parts import module_notes
+from qat.graph.layers import ACTIVATION_MODULES, FUNCTION_NAMES, QUANTIZED
+from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Location, Rule, decide
 from qat.graph.sites import Place, is_weight_site, mark_ends, weight_location
-from qat.graph.trace import is_torchs_own, modes_kept
+from qat.graph.trace import is_torchs_own
+from qat.nn.modes import modes_kept
 
-#: How rules call a function, where that is not its own name.
-_NAMES: dict[Any, str] = {
-    **{function: activation.name for function, activation in ACTIVATION_FUNCTIONS.items()},
-    **dict.fromkeys(ADD_FUNCTIONS, "add"),
-    Tensor.__radd__: "add",
-    Tensor.relu: "ReLU",
-    Tensor.relu_: "ReLU",
-    Tensor.sigmoid: "Sigmoid",
-    Tensor.tanh: "Tanh",
-}
 _KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
     *GRID_KEEPING_METHODS,
     "get",  # a property: x.T, x.shape
@@ -67,7 +56,7 @@ def quantize_modules(
 
 
 def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[LayerReport]]:
-    """What takes the place of its module, None where that stays, and the rows for it."""
+    """The module in its place, None where the float one stays, and its rows."""
     name, module = place.location.name, place.module
     assert module is not None
     in_float = LayerReport(name, place.location.module_type, "float", "-", "-")
@@ -141,7 +130,7 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.depth == 0 and _has_floats(result):
-            name = _NAMES.get(func) or str(func.__name__).strip("_")
+            name = FUNCTION_NAMES.get(func) or str(func.__name__).strip("_")
             if name not in _KEEP_GRID:
                 self.seen[name] += 1
         return result

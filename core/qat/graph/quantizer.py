@@ -1,4 +1,4 @@
-"""From a rule's choice to a checked injector."""
+"""The checked injector of a rule's choice."""
 
 from qat.enums import Site
 from qat.graph.rules import QuantizerChoice

@@ -1,4 +1,4 @@
-"""What a conversion did: one row per layer, and what stayed in float."""
+"""Report of a conversion: one row per layer, notes on the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rules that say which quantizer goes where, and what they choose for one place in a model."""
+"""Rules that choose quantizers for the places of a model."""
 
 import difflib
 import fnmatch
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from qat.enums import Site
 
-#: What a rule can make of a ReLU-like function.
+#: Choices of a rule for ReLU-like functions.
 ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
 
 
@@ -92,7 +92,7 @@ class Location:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the rules chose for one location."""
+    """The choice of the rules for one location."""
 
     choices: Mapping[Site, QuantizerChoice | None]
     activation_function: str

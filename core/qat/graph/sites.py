@@ -1,4 +1,4 @@
-"""The places in a traced model where quantizers can go."""
+"""Places in a traced model where quantizers can go."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from torch import fx, nn
 
 from qat.enums import Site
-from qat.graph.functions import (
+from qat.graph.layers import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
@@ -18,7 +18,7 @@ from qat.graph.functions import (
 from qat.graph.rules import Location
 from qat.graph.trace import scope_of, unique_name
 
-#: Of multi-head attention, see :mod:`qat.graph.attention`.
+#: Sites of the quantizers of multi-head attention; see :mod:`qat.graph.attention`.
 ATTENTION_SITES = frozenset({Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT})
 
 
@@ -42,7 +42,7 @@ class Place:
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     """The float class that ``module`` computes as, if it is one that can be quantized.
 
-    One whose weight is computed from other parameters (weight norm) can not.
+    One whose weight is computed from other parameters (weight norm) cannot.
     """
     if module._parameters.get("weight") is None:
         return None

@@ -1,4 +1,4 @@
-"""Proxies: what a layer holds of a quantizer, one class per role."""
+"""Proxies, which hold a quantizer in a layer: one class per role."""
 
 from qat.proxy.accumulator import ClampQuantProxyFromInjector as ClampQuantProxyFromInjector
 from qat.proxy.accumulator import TruncQuantProxyFromInjector as TruncQuantProxyFromInjector

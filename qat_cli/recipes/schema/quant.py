@@ -1,4 +1,4 @@
-"""The ``quant`` part of a recipe: which quantizer goes where, with rules for exceptions."""
+"""The ``quant`` section of a recipe: quantizers, with rules for exceptions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
+
+from qat_cli.recipes.schema.base import StrictModel
 
 
 def _plain_value(value: object) -> object:
@@ -17,12 +19,6 @@ def _plain_value(value: object) -> object:
 
 OverrideValue = Annotated[Any, AfterValidator(_plain_value)]
 ActivationFunction = Literal["keep", "identity", "hardtanh"]
-
-
-class StrictModel(BaseModel):
-    """Base of every part of a recipe: a key that the schema does not know is refused."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class RuleQuantizerConfig(BaseModel):

@@ -1,4 +1,4 @@
-"""Which places a rule speaks of, how rules add up, and what is said of one that matches nothing."""
+"""Rules: the places they match, how they add up, and their errors."""
 
 import pytest
 

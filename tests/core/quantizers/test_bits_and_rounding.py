@@ -122,7 +122,7 @@ def test_copy_learns_a_width_of_its_own(copied, backend):
 
 
 def test_kept_weight_is_quantized_again_after_the_width_has_changed(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     for choice in ("parameter", "stateful_const"):
         layer = linear(weight_bit_width_impl_type=choice).eval()
         bits = layer.weight_quant.tensor_quant.msb_clamp_bit_width_impl
@@ -187,7 +187,7 @@ def test_stochastic_weight_is_random_in_training_and_nearest_in_evaluation(backe
 
 
 def test_stochastic_weight_is_never_kept_while_it_is_random(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     layer = rounded(**of_weight(STOCHASTIC))
     drawn = [layer(torch.eye(16)) for _ in range(4)]
     assert not any(torch.equal(drawn[0], other) for other in drawn[1:])
@@ -233,7 +233,7 @@ def test_learned_rounding_is_chosen_by_name_and_trained(choice, backend):
 
 
 def test_learned_rounding_is_watched_by_the_reuse_of_weights(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     layer = rounded(**of_weight(LEARNED_ROUND)).eval()
     rounding = layer.weight_quant.tensor_quant.int_quant
     with torch.no_grad():

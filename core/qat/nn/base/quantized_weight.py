@@ -1,4 +1,4 @@
-"""What every layer with a quantized weight shares: how it is built, and what it says of itself."""
+"""Base of every layer with a quantized weight."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -4,7 +4,6 @@ from typing import Any
 
 from qat.components.bit_width import BitWidthStatefulConst
 from qat.components.clamp import TensorClamp, TensorClampSte
-from qat.components.pre_zero_point import PreZeroCenterZeroPoint
 from qat.components.quant import (
     DecoupledIntQuant,
     DecoupledRescalingIntQuant,
@@ -21,6 +20,7 @@ from qat.components.scaling import (
 )
 from qat.components.stats import L1Norm, L2Norm
 from qat.components.views import OverOutputChannelView
+from qat.components.weight_transforms import PreZeroCenterZeroPoint
 from qat.components.zero_point import ZeroZeroPoint
 from qat.enums import (
     FloatToIntImplType,
