@@ -1,4 +1,4 @@
-"""What a run leaves on disk."""
+"""The files of a run."""
 
 from qat_cli.report.confusion import write_confusion as write_confusion
 from qat_cli.report.curves import write_curves as write_curves

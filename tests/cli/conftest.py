@@ -1,5 +1,6 @@
 """Tiny image folders, and the command run inside the test's process."""
 
+import io
 import json
 
 import numpy as np
@@ -7,6 +8,18 @@ import pytest
 from PIL import Image
 
 CLASSES = ("ant", "bee", "cat")
+PIXEL = io.BytesIO()
+Image.new("RGB", (1, 1)).save(PIXEL, "png")
+
+
+@pytest.fixture(autouse=True)
+def pictures_are_of_one_pixel(monkeypatch):
+    """Drawing takes most of the time of a small run; tests/cli/report does draw."""
+
+    def save(figure, file, format):
+        file.write(PIXEL.getvalue())
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ QAT = {
 }
 QAT_CLI = {
     "errors": 0,
+    "lazy": 0,
     "versions": 0,
     "terminal": 1,
     "recipes": 1,

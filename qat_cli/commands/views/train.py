@@ -1,4 +1,4 @@
-"""What ``qat train`` shows a reader: what it is for, and how a run ended."""
+"""Answers of ``qat train``: its purpose, and how a run ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qat_cli.commands.views.next_command import next_command
 from qat_cli.terminal import stream as terminal
 from qat_cli.terminal.console import Console
 from qat_cli.terminal.tables import table_lines
@@ -89,12 +90,4 @@ def _closing_lines(finished: FinishedRun) -> list[tuple[str, str]]:
     ]
     if train.logger == "tensorboard":
         lines.append(("tensorboard", shlex.join(["tensorboard", "--logdir", str(folder.path)])))
-    return [*lines, ("next", _next_command(finished))]
-
-
-def _next_command(finished: FinishedRun) -> str:
-    from qat_cli.models import is_user_code
-
-    words = ["qat", "eval", "--checkpoint", str(finished.folder.best)]
-    name = finished.recipe.model.name
-    return shlex.join([*words, "--model", name] if is_user_code(name) else words)
+    return [*lines, ("next", next_command(folder.best, finished.recipe))]

@@ -26,7 +26,7 @@ from qat_cli.engine.step.bit_width_schedule import check_bit_widths
 from qat_cli.engine.step.phases import AS_BUILT, phase_of, set_quantizers
 from qat_cli.errors import UserError
 from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, first_conv_channels
-from qat_cli.recipes import Recipe, graph_rules
+from qat_cli.recipes import Recipe, changed, graph_rules
 from qat_cli.terminal.console import Console
 
 LAYER_COLUMNS = ("layer", "kind", "weight", "input", "activation", "note")
@@ -89,7 +89,7 @@ def decoded(experiment: Experiment, parts: Iterable[str], console: Console) -> E
     """
     recipe = experiment.recipe
     dataset, data = prepared(experiment.dataset, parts, recipe.data, console)
-    recipe = recipe.model_copy(update={"data": data})
+    recipe = changed(recipe, {"data": data})
     return dataclasses.replace(experiment, recipe=recipe, dataset=dataset)
 
 
@@ -102,7 +102,7 @@ def _data_for_model(recipe: Recipe, console: Console) -> Dataset:
         f"model {recipe.model.name}: images are scaled to {size}x{size} pixels, the size that it "
         "was published for; data.image_size sets another"
     )
-    return load_data(recipe.data.model_copy(update={"image_size": size}), console)
+    return load_data(changed(recipe.data, {"image_size": size}), console)
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:
@@ -218,17 +218,15 @@ def _refuse_mixing(recipe: Recipe, outputs: int) -> None:
 def _resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe with paths made absolute and the choices of the data written out."""
     model, distill = recipe.model, recipe.distill
-    names = {"name": absolute_name(model.name), "weights": _absolute(model.weights)}
-    teacher = {
-        "model": distill.model and absolute_name(distill.model),
-        "weights": _absolute(distill.weights),
-    }
-    return recipe.model_copy(
-        update={
-            "model": model.model_copy(update=names),
+    return changed(
+        recipe,
+        {
+            "model.name": absolute_name(model.name),
+            "model.weights": _absolute(model.weights),
             "data": pinned(recipe.data, dataset),
-            "distill": distill.model_copy(update=teacher),
-        }
+            "distill.model": distill.model and absolute_name(distill.model),
+            "distill.weights": _absolute(distill.weights),
+        },
     )
 
 

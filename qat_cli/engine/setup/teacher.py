@@ -16,7 +16,7 @@ from qat_cli.engine.machine.randomness import kept_random_states
 from qat_cli.engine.setup.experiment import Experiment, example_input
 from qat_cli.errors import UserError
 from qat_cli.models import build_model, check_output, is_user_code
-from qat_cli.recipes import Recipe
+from qat_cli.recipes import Recipe, changed
 from qat_cli.recipes.schema import ModelConfig
 from qat_cli.terminal.console import Console
 
@@ -54,7 +54,7 @@ def teacher_config(recipe: Recipe) -> ModelConfig:
         hint = "set distill.weights=FILE"
     else:
         weights = distill.weights or recipe.model.weights
-        config = recipe.model.model_copy(update={"weights": weights})
+        config = changed(recipe.model, {"weights": weights})
         hint = "give the trained float model with --weights FILE, or set distill.weights=FILE"
     if config.weights is None:
         raise UserError(

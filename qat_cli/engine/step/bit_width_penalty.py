@@ -18,14 +18,14 @@ arXiv:2005.07093, section 2.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from qat.nn.modes import evaluating
 from qat.proxy import QuantProxy
 from qat.tensor import QuantTensor
 from qat_cli.engine.step.bit_widths import (
@@ -133,7 +133,7 @@ def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:
     watched = [layers.get(proxy, proxy) for _, proxy in named]
     handles = [module.register_forward_hook(see) for module in watched]
     try:
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(image)
     finally:
         for handle in handles:
@@ -166,14 +166,3 @@ def _mean(counted: list[Counted]) -> Tensor | float | None:
     if not on:
         return None
     return sum(bits * count for bits, count in on) / sum(count for _, count in on)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
-from qat.proxy import ActQuantProxyFromInjector, QuantProxy, WeightQuantProxyFromInjector
-from qat_cli.engine.step.bit_widths import BitWidths, declared_bits, quantizers
+from qat.proxy import QuantProxy
+from qat_cli.engine.step.bit_widths import ROLES, BitWidths, declared_bits, quantizers
 from qat_cli.recipes.schema import BitWidthConfig
 
 
@@ -40,16 +40,16 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
         model: quantized as declared.
         steps: of the recipe, maybe none.
     """
-    for role, kind in ROLES.items():
-        asked = [getattr(step, role) for step in steps if getattr(step, role) is not None]
+    for role in ROLES:
+        asked = [bits for step in steps if (bits := getattr(step, role.value)) is not None]
         if not asked:
             continue
-        declared = [(declared_bits(p), name) for name, p in quantizers(model) if type(p) is kind]
+        declared = [(declared_bits(p), name) for name, p in quantizers(model) if p.role is role]
         known = [(bits, name) for bits, name in declared if bits is not None]
         if not known:
             raise ValueError(f"schedule.bit_widths: no {role} of the model has bits to set")
         bits, name = min(known, key=lambda found: found[0])
-        last = getattr(steps[-1], role)
+        last = getattr(steps[-1], role.value)
         if last not in (None, bits) or max(asked) <= bits:
             raise ValueError(
                 f"schedule.bit_widths takes {role} from {asked[0]} to {asked[-1]} bits, but quant "
@@ -65,12 +65,6 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
             )
     set_bit_widths(model, BitWidths.of(steps, 0))  # what can have the widest can have the others
     set_bit_widths(model, BitWidths())
-
-
-ROLES: Mapping[str, type[QuantProxy]] = {
-    "weight": WeightQuantProxyFromInjector,
-    "activation": ActQuantProxyFromInjector,
-}
 
 
 def _is_binary(proxy: QuantProxy) -> bool:

@@ -8,10 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from qat.proxy import ActQuantProxyFromInjector, QuantProxy, WeightQuantProxyFromInjector
+from qat.enums import Role
+from qat.proxy import QuantProxy
 from qat_cli.recipes.schema import BitWidthConfig
 
 Named = tuple[str, QuantProxy]
+#: Roles whose bit widths a schedule or a penalty speaks of.
+ROLES = (Role.WEIGHT, Role.ACTIVATION)
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class BitWidths:
 
     def least(self, proxy: QuantProxy) -> int | None:
         """Least bits of what ``proxy`` quantizes; ``None`` where that is left alone."""
-        if isinstance(proxy, WeightQuantProxyFromInjector):
+        if proxy.role is Role.WEIGHT:
             return self.weight
-        return self.activation if isinstance(proxy, ActQuantProxyFromInjector) else None
+        return self.activation if proxy.role is Role.ACTIVATION else None
 
     def __str__(self) -> str:
         parts = []
@@ -43,7 +46,7 @@ class BitWidths:
 def quantizers(model: nn.Module) -> Iterator[Named]:
     """The quantizers of weights and activations in ``model``, by the name of their proxy."""
     for name, module in model.named_modules():
-        if isinstance(module, WeightQuantProxyFromInjector | ActQuantProxyFromInjector):
+        if isinstance(module, QuantProxy) and module.role in ROLES:
             if module.tensor_quant is not None:
                 yield name, module
 

@@ -1,4 +1,4 @@
-"""``--nproc``: how many processes, with which words, and what a group of processes lacks."""
+"""``--nproc``: number and words of the processes."""
 
 import pytest
 import torch

@@ -95,7 +95,7 @@ def test_a_run_is_resumed_by_its_folder_or_its_last_checkpoint(qat, float_weight
     ("arguments", "says"),
     [
         (["--resume", "nowhere"], "nowhere does not exist; give the folder of a run"),
-        (["--resume", "tiny.yaml"], "is no checkpoint that a run goes on from"),
+        (["--resume", "tiny.yaml"], "is not a checkpoint that a run goes on from"),
         (["--resume", "a", "--out", "b"], "to --resume or to --out, not to both"),
         (["--resume", "auto"], "--resume auto needs --recipe NAME or --out FOLDER"),
     ],

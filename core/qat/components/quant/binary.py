@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import remembered, scalar
 from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
-from qat.components.remember import remembered
 from qat.components.scaling.base import check_positive
 from qat.components.scaling.fixed import ConstScaling
-from qat.components.stateless import scalar
 from qat.ops import (
     activated,
     arithmetic_dtype,

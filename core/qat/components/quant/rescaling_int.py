@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import remembered
 from qat.components.quant.int import IntQuant
-from qat.components.remember import remembered
 from qat.components.scaling.base import PositiveScale
 from qat.components.scaling.from_weight import rows_of_maximum
 from qat.components.scaling.int_scaling import IntScaling, PowerOfTwoIntScaling

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qat_cli.data import Batches, Part
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.engine.memory import advice
 from qat_cli.engine.memory.advice import (
     batches_per_step,

@@ -7,7 +7,7 @@ from torch import nn
 from qat.nn import QuantLinear
 from qat.quantizers import IRNetWeight
 from qat_cli.data import Batches, Part
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.engine.evaluation.diagnosis import find_non_finite
 from qat_cli.engine.evaluation.evaluate import evaluate
 from qat_cli.engine.evaluation.metrics import Tally
