@@ -1,4 +1,4 @@
-"""One run of a model, with an eye on every product of two tensors."""
+"""One observed run of a model: every product of two tensors."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from qat.export.program import FloatPart, IntParameter
 from qat.formats import IntFormat
+from qat.nn.modes import evaluating
 from qat.proxy import WeightQuantProxyFromInjector
 
 Found = IntParameter | FloatPart
@@ -54,13 +55,8 @@ def _weight(name: str, weight: Tensor, proxy: WeightQuantProxyFromInjector) -> F
         return FloatPart(name, "its numbers are minifloats, not integers")
     if granularity is None:
         return FloatPart(name, "its quantizer has no scale of its own")
-    was_training = proxy.training
-    proxy.eval()
-    try:
-        with torch.no_grad():
-            quantized = proxy(weight)
-    finally:
-        proxy.train(was_training)
+    with evaluating(proxy), torch.no_grad():
+        quantized = proxy(weight)
     if not quantized.is_valid:
         return FloatPart(name, "its values are not on one grid of integers")
     scale, zero_point = quantized.scale.detach(), quantized.zero_point.detach()

@@ -18,8 +18,9 @@ from qat.graph.on_grid import lies_on_grid
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Rule, decide
 from qat.graph.sites import Place, find_places, is_attention
-from qat.graph.trace import TraceFailure, modes_kept, trace
+from qat.graph.trace import TraceFailure, trace
 from qat.nn.activation import QuantActivation
+from qat.nn.modes import modes_kept
 
 
 def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:

@@ -6,9 +6,10 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from qat.graph.sites import weight_layer_class
-from qat.graph.trace import modes_kept, trace
+from qat.graph.trace import trace
 from qat.nn.base.merge_bn import merge_batch_norm, output_channels
 from qat.nn.base.weight_layer import QuantWeightLayer
+from qat.nn.modes import modes_kept
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

@@ -22,7 +22,8 @@ from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Location, Rule, decide
 from qat.graph.sites import Place, is_weight_site, mark_ends, weight_location
-from qat.graph.trace import is_torchs_own, modes_kept
+from qat.graph.trace import is_torchs_own
+from qat.nn.modes import modes_kept
 
 _KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
     *GRID_KEEPING_METHODS,

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
 
-from qat.nn.modes import modes_kept as modes_kept
+from qat.nn.modes import modes_kept
 
 _DROPOUT = {
     F.dropout: nn.Dropout,

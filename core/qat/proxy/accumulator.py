@@ -1,4 +1,4 @@
-"""Proxies that narrow an accumulator: by its low bits, or by its high ones."""
+"""Proxies that narrow an accumulator, by its low or by its high bits."""
 
 from typing import Any
 

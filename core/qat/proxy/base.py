@@ -1,4 +1,4 @@
-"""The base of all proxies: holds a quantizer for the layers that use it, and rebuilds it."""
+"""The base class of proxies, which hold and rebuild a quantizer."""
 
 import warnings
 from typing import Any

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from qat.nn.modes import evaluating
 from qat_cli.data import Batches
 from qat_cli.engine.evaluation.metrics import Metrics, Tally
 from qat_cli.engine.machine.stop import StopSignals
@@ -23,7 +24,7 @@ def evaluate(
     tally: Tally | None = None,
     stop: StopSignals | None = None,
 ) -> Metrics:
-    """Loss and accuracy over all batches, in evaluation mode; the mode is restored.
+    """Loss and accuracy over all batches, in evaluation mode; every mode is restored.
 
     Args:
         model: the classifier.
@@ -37,11 +38,9 @@ def evaluate(
         WorkFailed: memory runs out; says which batch size would fit.
         Stopped: ``stop`` has got a signal.
     """
-    was_training = model.training
-    model.eval()
     tally = tally or Tally(batches.device)
     try:
-        with Ticker(console, label, batches.images) as ticker:
+        with evaluating(model), Ticker(console, label, batches.images) as ticker:
             for images, labels in batches.epoch():
                 logits = model(images)
                 tally.add(F.cross_entropy(logits, labels), logits, labels)
@@ -55,6 +54,4 @@ def evaluate(
         if not is_out_of_memory(error):
             raise
         raise evaluation_failure(error, model, batches, "train.eval_batch_size") from error
-    finally:
-        model.train(was_training)
     return tally.of_all_processes().metrics()

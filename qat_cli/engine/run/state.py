@@ -1,7 +1,4 @@
-"""The state of a training run in ``last.pt``: position, figures, random states.
-
-Processes that share a run draw different random numbers, and may go on later in another number.
-"""
+"""The position of a training run, and its figures so far."""
 
 from __future__ import annotations
 
@@ -9,23 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import device as Device
-
-from qat_cli.data import Batches
 from qat_cli.engine.evaluation.metrics import Metrics
-from qat_cli.engine.machine import distributed
-from qat_cli.engine.machine.randomness import random_states, restore_random_states, seed_everything
 from qat_cli.report import Row
-
-STEP_IMAGES = "step_images"
-PROCESSES = "processes"
-RANDOM = "random"
-RANDOM_OF_OTHERS = "random_of_others"
 
 
 @dataclass
 class TrainingState:
-    """The position of a run between two steps, and its figures so far.
+    """The position of a run between two steps, and its figures so far, as in ``last.pt``.
 
     Args:
         epoch: finished epochs, validation included.
@@ -91,13 +78,13 @@ class TrainingState:
             self.best_epoch, self.best_val = self.epoch, self.val
         return is_best
 
-    def has_stalled(self, patience: int | None, first: int = 0) -> bool:
-        """Validation top-1 was not raised in the last ``patience`` epochs; ``None``: never.
+    def has_stalled(self, patience: int, first: int = 0) -> bool:
+        """Validation top-1 was not raised in the last ``patience`` epochs.
 
         Epochs before ``first`` (0 is the first), which cannot be the best, do not count.
         """
         top1 = [float(row["val_top1"]) for row in self.history[first:]]
-        if patience is None or len(top1) <= patience:
+        if len(top1) <= patience:
             return False
         return max(top1[-patience:]) <= max(top1[:-patience])
 
@@ -106,46 +93,3 @@ def rank(figures: Mapping[str, float]) -> tuple[float, float]:
     """Greater for better validation figures: a higher top-1, then a lower loss."""
     loss = figures["loss"]
     return figures["top1"], -loss if loss == loss else float("-inf")  # NaN is never better
-
-
-def process_seed(seed: int) -> int:
-    """A seed of its own for every process; that of the first is ``seed``."""
-    return seed + 1_000_003 * distributed.rank()
-
-
-def states_to_save(batches: Batches) -> dict[str, Any]:
-    """The random states of all processes, and how many images they go through at once."""
-    first, *others = distributed.gathered(random_states())
-    return {
-        RANDOM: first,
-        RANDOM_OF_OTHERS: others,
-        STEP_IMAGES: batches.step_images,
-        PROCESSES: distributed.size(),
-    }
-
-
-def restore_states(training: Mapping[str, Any], seed: int, device: Device) -> None:
-    """Go on with the random states of :func:`states_to_save`.
-
-    A process that was not there gets a seed of its own, new in every epoch.
-    """
-    states = [training[RANDOM], *training.get(RANDOM_OF_OTHERS, [])]
-    if distributed.rank() < len(states):
-        restore_random_states(states[distributed.rank()])
-    else:
-        seed_everything(process_seed(seed + 1 + training["state"]["epoch"]), device)
-
-
-def position(training: Mapping[str, Any], batches: Batches, accumulate: int) -> int:
-    """The batch to go on with in the epoch that was begun.
-
-    Where more or fewer images are taken at once than before, it is the last one that begins an
-    optimizer step and leaves no image out: images after its beginning are seen a second time.
-    """
-    batch: int = training["state"]["batch"]
-    step_images = training.get(STEP_IMAGES, batches.step_images)
-    if step_images == batches.step_images:
-        return batch
-    if batch * step_images >= batches.images:  # only its validation is missing
-        return len(batches)
-    return batch * step_images // (batches.step_images * accumulate) * accumulate

@@ -25,14 +25,15 @@ from qat_cli.engine.memory.advice import is_out_of_memory, training_failure
 from qat_cli.engine.parallel.replicas import copy_from_first, settle
 from qat_cli.engine.parallel.statistics import check_backend, shared_statistics
 from qat_cli.engine.parallel.sync_batch_norm import synchronise_batch_norms
-from qat_cli.engine.run.kept import Kept
+from qat_cli.engine.run.kept import Kept, position, process_seed, restore_states
 from qat_cli.engine.run.loop import train_epoch
 from qat_cli.engine.run.messages import epoch_line, step_note
-from qat_cli.engine.run.state import TrainingState, position, process_seed, restore_states
+from qat_cli.engine.run.state import TrainingState
 from qat_cli.engine.run.timed_steps import memory_of_step
 from qat_cli.engine.setup.experiment import Experiment, example_input, placed
 from qat_cli.engine.setup.teacher import Teacher
 from qat_cli.engine.step.bit_width_penalty import BitCosts, learned_bit_costs
+from qat_cli.engine.step.bit_widths import learns_bit_widths
 from qat_cli.engine.step.optimizer import binary_weights
 from qat_cli.engine.step.phases import Phase, enter_phase, phase_of
 from qat_cli.engine.step.step import Step, make_step
@@ -66,8 +67,10 @@ def make_parts(experiment: Experiment, teacher: Teacher | None, console: Console
     """
     recipe, device = experiment.recipe, experiment.device
     model = placed(experiment)
-    image = example_input(experiment.dataset).to(device)
-    bit_costs = learned_bit_costs(model, image, recipe.train)
+    costs = None
+    if learns_bit_widths(model) or recipe.train.bit_width_penalty > 0:
+        image = example_input(experiment.dataset).to(device)
+        costs = learned_bit_costs(model, image, recipe.train)
     if distributed.size() > 1:
         check_backend(backend_in_use(recipe))
         if recipe.train.sync_batch_norm:
@@ -75,8 +78,8 @@ def make_parts(experiment: Experiment, teacher: Teacher | None, console: Console
         if not distributed.is_first():
             seed_everything(process_seed(recipe.train.seed), device)
     batches = training_batches(experiment.dataset, recipe, device, distributed.own_share())
-    step = make_step(recipe, model, batches, bit_costs, teacher and teacher.model, console)
-    return Parts(model, batches, step, bit_costs)
+    step = make_step(recipe, model, batches, costs, teacher and teacher.model, console)
+    return Parts(model, batches, step, costs)
 
 
 class Training:
@@ -151,9 +154,10 @@ class Training:
 
     def _is_over(self) -> bool:
         train, state = self.recipe.train, self.state
-        first = self.recipe.schedule.final_epoch
-        patience = train.early_stopping_patience
-        return state.epoch >= train.epochs or state.has_stalled(patience, first)
+        if state.epoch >= train.epochs:
+            return True
+        patience, first = train.early_stopping_patience, self.recipe.schedule.final_epoch
+        return patience is not None and state.has_stalled(patience, first)
 
     def _train_epoch(self, tally: Tally, stop: StopSignals) -> None:
         state, batches = self.state, self.batches

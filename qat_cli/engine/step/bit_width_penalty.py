@@ -28,7 +28,12 @@ from torch import Tensor, nn
 from qat.nn.modes import evaluating
 from qat.proxy import QuantProxy
 from qat.tensor import QuantTensor
-from qat_cli.engine.step.bit_width_schedule import declared_bits, quantizers
+from qat_cli.engine.step.bit_widths import (
+    declared_bits,
+    learned_bit_width,
+    learns_bit_widths,
+    quantizers,
+)
 from qat_cli.engine.step.objective import LossFunction
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import TrainConfig
@@ -94,26 +99,19 @@ class WithPenalty:
         return loss, logits
 
 
-def learned_bit_costs(model: nn.Module, image: Tensor, train: TrainConfig) -> BitCosts | None:
-    """:func:`bit_costs` of a model that learns bit widths; ``None`` for one that learns none.
+def learned_bit_costs(model: nn.Module, image: Tensor, train: TrainConfig) -> BitCosts:
+    """:func:`bit_costs` of a model that learns bit widths.
 
     Raises:
-        UserError: it learns none, but the recipe has a penalty on them.
+        UserError: it learns none, so that a penalty on them has no effect.
     """
-    if any(learned_bit_width(proxy) is not None for _, proxy in quantizers(model)):
+    if learns_bit_widths(model):
         return bit_costs(model, image, train.bit_width_weighting)
-    if train.bit_width_penalty > 0:
-        raise UserError(
-            "train.bit_width_penalty has nothing to act on, no quantizer learns its bits; set "
-            "bit_width_impl_type: parameter on those that shall, e.g. "
-            "quant.weight.bit_width_impl_type=parameter"
-        )
-    return None
-
-
-def learned_bit_width(proxy: QuantProxy) -> Any:
-    """The part of a quantizer that learns the bit width, called without argument; or ``None``."""
-    return next((part for part in proxy.modules() if hasattr(part, "bit_width_offset")), None)
+    raise UserError(
+        "train.bit_width_penalty has nothing to act on, no quantizer learns its bits; set "
+        "bit_width_impl_type: parameter on those that shall, e.g. "
+        "quant.weight.bit_width_impl_type=parameter"
+    )
 
 
 def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:

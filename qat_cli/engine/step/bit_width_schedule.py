@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from torch import nn
 
-from qat.enums import Role
 from qat.proxy import QuantProxy
+from qat_cli.engine.step.bit_widths import ROLES, BitWidths, declared_bits, quantizers
 from qat_cli.recipes.schema import BitWidthConfig
-
-Named = tuple[str, QuantProxy]
-
-
-@dataclass(frozen=True)
-class BitWidths:
-    """Least bits of weights and activations; ``None`` for those declared."""
-
-    weight: int | None = None
-    activation: int | None = None
-
-    @classmethod
-    def of(cls, steps: Sequence[BitWidthConfig], epoch: int) -> BitWidths:
-        """Those of ``epoch`` (0 is the first)."""
-        begun = [step for step in steps if step.epoch <= epoch]
-        return cls(begun[-1].weight, begun[-1].activation) if begun else cls()
-
-    def least(self, proxy: QuantProxy) -> int | None:
-        """Least bits of what ``proxy`` quantizes; ``None`` where that is left alone."""
-        if proxy.role is Role.WEIGHT:
-            return self.weight
-        return self.activation if proxy.role is Role.ACTIVATION else None
-
-    def __str__(self) -> str:
-        parts = []
-        for role, bits in (("weights", self.weight), ("activations", self.activation)):
-            parts.append(f"{role} {'as declared' if bits is None else f'at least {bits}'}")
-        return ", ".join(parts)
 
 
 def set_bit_widths(model: nn.Module, widths: BitWidths) -> list[QuantProxy]:
@@ -96,24 +67,6 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
     set_bit_widths(model, BitWidths())
 
 
-#: Whose bit widths a schedule speaks of.
-ROLES = (Role.WEIGHT, Role.ACTIVATION)
-
-
 def _is_binary(proxy: QuantProxy) -> bool:
     injector = proxy.injector
     return "wider_class" in injector or "sign_gradient_type" in injector  # type: ignore[operator]
-
-
-def quantizers(model: nn.Module) -> Iterator[Named]:
-    """The quantizers of weights and activations in ``model``, by the name of their proxy."""
-    for name, module in model.named_modules():
-        if isinstance(module, QuantProxy) and module.role in ROLES:
-            if module.tensor_quant is not None:
-                yield name, module
-
-
-def declared_bits(proxy: QuantProxy) -> int | None:
-    """The bit width that the recipe declares; ``None`` where the quantizer has none to declare."""
-    injector = proxy.injector
-    return int(injector.bit_width) if injector is not None and "bit_width" in injector else None

@@ -105,12 +105,11 @@ def test_a_step_that_does_not_fit_fails_and_says_what_would(qat, tiny_recipe, mo
     assert "128 would fit: train.batch_size=128 with train.accumulate=2" in result.stderr
 
 
-def test_calibration_has_a_dry_run_without_steps(qat, qat_json, tiny_recipe, tmp_path):
-    trained = qat("train", "--recipe", tiny_recipe, "--epochs", "1", "--out", "float")
-    assert trained.exit_code == 0, trained.stderr
+def test_calibration_has_a_dry_run_without_steps(
+    qat, qat_json, tiny_recipe, float_weights, tmp_path
+):
     arguments = ["calibrate", "--recipe", tiny_recipe, QUANTIZED, "--dry-run"]
-    weights = ["--weights", "float/checkpoints/best.pt"]
-    found = qat_json(*arguments, *weights)
+    found = qat_json(*arguments, "--weights", float_weights)
     assert found["training"] is None and found["compression"] > 1
     assert not (tmp_path / "runs").exists()
     missing = qat(*arguments)

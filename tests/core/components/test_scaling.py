@@ -201,11 +201,9 @@ def signed_scalings(x, smallest=None):
 
 @pytest.mark.parametrize("which", range(4))
 def test_scale_keeps_its_sign_and_its_magnitude_is_bounded_below(which, built):
-    for x in (-3.0, 3.0):
-        modules, tracked = signed_scalings(x)
-        assert built(modules[which])(tracked).item() == x
-        modules, tracked = signed_scalings(x / 12, smallest=0.5)
-        assert built(modules[which])(tracked).item() == x / 6
+    for x, smallest, expected in ((-3.0, None, -3.0), (-0.25, 0.5, -0.5), (3.0, 0.5, 3.0)):
+        modules, tracked = signed_scalings(x, smallest)
+        assert built(modules[which])(tracked).item() == expected
 
 
 def test_gradient_of_a_learned_scale_goes_through_sign_and_bound(built):

@@ -22,8 +22,8 @@ from qat.components import (
 from qat.components.rounding import CeilSte
 
 TINY = 2.0**-1022
-#: The searches are torch's arithmetic; what they call of our ops has tests of its own.
-scripted_or_not = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
+#: Eager with Python's ops, and scripted with those of C++, which have tests of their own.
+eager_and_scripted = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
 def symmetric(x, threshold, levels, lowest):
@@ -61,7 +61,7 @@ def two_rounds(error):
     return min((error(fraction), fraction) for fraction in tried)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_mse_is_the_best_of_its_two_rounds(built):
     x = torch.randn(40, dtype=torch.float64)
     largest = float(x.abs().max())
@@ -70,7 +70,7 @@ def test_mse_is_the_best_of_its_two_rounds(built):
     assert squared(x, symmetric(x, threshold, 7, -7)) == pytest.approx(best, rel=1e-9)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_mse_is_never_worse_than_the_twenty_thresholds_of_its_first_round(built):
     stats = built(MSE(narrow(3)))
     for x in torch.randn(10, 12, dtype=torch.float64):
@@ -79,7 +79,7 @@ def test_mse_is_never_worse_than_the_twenty_thresholds_of_its_first_round(built)
         assert squared(x, symmetric(x, stats(x).item(), 3, -3)) <= first * (1 + 1e-12)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_mse_of_an_interval_is_the_best_of_its_two_rounds(built):
     x = torch.randn(50, dtype=torch.float64) + 0.7
     low, width = float(x.min()), float(x.max() - x.min())
@@ -89,7 +89,7 @@ def test_mse_of_an_interval_is_the_best_of_its_two_rounds(built):
     assert squared(x, shifted(x, threshold, low * fraction, 7)) == pytest.approx(best)
 
 
-@scripted_or_not
+@eager_and_scripted
 @pytest.mark.parametrize("is_integer", [True, False], ids=["integer", "real"])
 def test_mse_zero_point_is_the_best_of_its_two_rounds(is_integer, built):
     x = torch.randn(50, dtype=torch.float64) ** 3
@@ -102,7 +102,7 @@ def test_mse_zero_point_is_the_best_of_its_two_rounds(is_integer, built):
     assert squared(x, shifted(x, width, found, 7, is_integer)) == pytest.approx(best, rel=1e-9)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_mse_searches_on_the_grid_of_restricted_scales(built):
     restrict = PowerOfTwoRestrictValue(CeilSte())
     grid = narrow(3, restrict_scaling_impl=restrict, int_scaling_impl=PowerOfTwoIntScaling(True))
@@ -112,7 +112,7 @@ def test_mse_searches_on_the_grid_of_restricted_scales(built):
     assert 2.0 ** torch.ceil(torch.log2(threshold)).item() == min(errors, key=errors.get)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_bipolar_search_finds_the_side_that_reaches_further(built):
     grid = IntSearchGrid(2, True, False, restrict_scaling_impl=SignedFloatRestrictValue())
     x = torch.tensor([1.0, 0.5, 0.5, -0.5])  # -2 .. 1 steps: 1 is reached with steps of -0.5 only
@@ -120,7 +120,7 @@ def test_bipolar_search_finds_the_side_that_reaches_further(built):
     assert built(MSE(grid))(x).item() > 0.0
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_lower_bound_of_thresholds_holds_for_the_search(built):
     x = torch.full((6,), 1e-3)
     grid = narrow(4, scaling_min_val=0.7)  # steps of 0.1 for every threshold tried
@@ -143,7 +143,7 @@ def test_hqo_scale_is_no_worse_than_where_it_starts(bits):
         assert absolute(x, symmetric(x, stats(x).item(), levels, -levels)) <= start * (1 + 1e-9)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_hqo_scale_of_few_bits_gets_better_than_the_maximum(built):
     x = torch.randn(400, dtype=torch.float64)
     largest = float(x.abs().max())
@@ -164,7 +164,7 @@ def test_hqo_zero_point_is_no_worse_than_where_it_starts(bits):
         assert absolute(x, shifted(x, width, found, steps, is_integer=False)) <= start * (1 + 1e-9)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_hqo_zero_point_of_few_bits_gets_better_than_the_minimum(built):
     x = torch.randn(400, dtype=torch.float64)
     stats = HalfQuadraticOptimizerZeroPoint(unsigned(2, quantize_zero_point=False), AbsMinMax())
@@ -202,7 +202,7 @@ every_search = pytest.mark.parametrize(
 )
 
 
-@scripted_or_not
+@eager_and_scripted
 @every_search
 def test_each_row_is_searched_for_itself_and_zeros_give_zero(index, built, backend):
     rows = torch.randn(3, 40)
@@ -282,7 +282,7 @@ def reference_kl(x, levels, bins, eps):
     return best[1]
 
 
-@scripted_or_not
+@eager_and_scripted
 @pytest.mark.parametrize(("signed", "power"), [(True, 1), (False, 3)], ids=["signed", "unsigned"])
 def test_kl_threshold_is_that_of_the_histograms(signed, power, built):
     x = torch.randn(2000) ** power

@@ -11,7 +11,8 @@ from qat.components import ConstScaling, EstimatedBinaryQuant, ProgressiveSharpn
 from qat.nn import QuantIdentity, QuantLinear
 from qat.quantizers import IRNetAct, IRNetWeight
 
-scripted_or_not = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
+#: Eager with Python's ops, and scripted with those of C++, which have tests of their own.
+eager_and_scripted = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
 def model():
@@ -36,7 +37,7 @@ def test_sharpness_grows_exponentially_from_a_tenth_to_ten(kind):
         assert sharpness().item() == pytest.approx(t)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_every_quantizer_of_a_model_that_cares_is_told(backend):
     made = model()
     assert set_progress(made, 0.5) == 2
@@ -53,7 +54,7 @@ def test_progress_outside_of_the_training_is_refused(fraction):
         set_progress(model(), fraction)
 
 
-@scripted_or_not
+@eager_and_scripted
 def test_resumed_training_goes_on_with_the_same_gradient(backend):
     made, resumed = model(), model()
     set_progress(made, 0.7)

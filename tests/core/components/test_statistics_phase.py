@@ -9,12 +9,15 @@ import torch
 from qat import jit
 from qat.components import (
     AbsMax,
+    LogFloatRestrictValue,
+    LSQScaling,
     ParameterFromRuntimeStatsScaling,
     RuntimeStatsScaling,
     finish_statistics,
     hold_statistics,
     statistics_left,
 )
+from qat.components.scaling import found_range, set_range
 
 #: Their largest magnitudes are 4, 8, 2, 16.
 BATCHES = [torch.tensor([largest, -0.5 * largest]) for largest in (4.0, 8.0, 2.0, 16.0)]
@@ -76,8 +79,9 @@ def test_copy_goes_on_where_the_original_was(copied):
 def test_resuming_at_any_moment_equals_not_stopping(make, built):
     uninterrupted = built(make())
     expected = fed(uninterrupted, BATCHES)
+    fresh = built(make())
     for stop in (0, 1, 3, 4):  # before, in, at the end of and after the phase
-        first, second = built(make()), built(make())
+        first, second = copy.deepcopy(fresh), copy.deepcopy(fresh)
         seen = fed(first, BATCHES[:stop])
         incompatible = second.load_state_dict(first.state_dict())
         seen += fed(second, BATCHES[stop:])
@@ -150,7 +154,9 @@ def counted():
 def test_compiled_gives_numbers_and_gradients_of_eager_over_the_end_of_the_phase(make):
     torch._dynamo.reset()
     eager, traced = make(), make()
-    function = torch.compile(traced, fullgraph=True, backend="aot_eager")
+    # what is learned is written to in the graph, which autograd sees as well
+    backend = "aot_eager" if make is learned else "eager"
+    function = torch.compile(traced, fullgraph=True, backend=backend)
     for batch in [*BATCHES, *BATCHES[:2]]:
         found, expected = function(batch), eager(batch)
         assert torch.equal(found, expected)
@@ -159,8 +165,8 @@ def test_compiled_gives_numbers_and_gradients_of_eager_over_the_end_of_the_phase
                 (3 * scale).backward()
         for learned_in, learned_by in zip(traced.parameters(), eager.parameters(), strict=True):
             assert torch.equal(learned_in.grad, learned_by.grad)
-    eager.eval(), traced.eval()
-    assert torch.equal(function(ZEROS), eager(ZEROS))
+    if make is running:  # evaluation is another graph of it
+        assert torch.equal(function.eval()(ZEROS), eager.eval()(ZEROS))
     for name, tensor in eager.state_dict().items():
         assert torch.equal(traced.state_dict()[name], tensor)
     torch._dynamo.reset()
@@ -175,22 +181,28 @@ class Scaled(torch.nn.Module):
         return x / self.scaling(x)
 
 
-@pytest.mark.parametrize(
-    "switch", [finish_statistics, lambda model: model.train()], ids=["finish_statistics", "train"]
-)
-def test_compiled_model_compiles_once_in_the_phase_and_once_after_it(switch, counted):
+def test_compiled_model_compiles_once_in_the_phase_and_once_after_it(counted):
     model = torch.nn.Sequential(Scaled(learned(steps=3)), Scaled(learned(steps=3)))
     compiled, compiler = counted(model)
     compiled(BATCHES[0])
-    switch(compiled)  # in the phase: nothing changes
+    assert finish_statistics(compiled.train()) == 2  # in the phase: nothing changes
     for batch in [*BATCHES, *BATCHES]:  # past the end of the phase
         compiled(batch)
     assert len(compiler.graphs) == 1
-    switch(compiled)
+    assert finish_statistics(compiled) == 0
     for batch in BATCHES:
         compiled(batch)
     assert ["aminmax" in graph for graph in compiler.graphs] == [True, False]
     assert [layer.scaling.counter.item() for layer in model] == [3, 3]
+
+
+def test_training_mode_flips_the_switches_of_a_compiled_model_whose_phase_is_over(counted):
+    scaling = learned(steps=1)
+    compiled, _ = counted(scaling)
+    scaling(BATCHES[0])
+    scaling.collecting = True  # as compiled code leaves it
+    compiled.train()
+    assert not scaling.collecting
 
 
 def test_eager_steps_go_on_where_compiled_ones_stopped(counted):
@@ -250,3 +262,34 @@ def test_a_statistics_phase_that_is_held_reads_as_over():
     hold_statistics(scaling)
     assert not scaling.collecting
     assert scaling.train().collecting  # by the counter
+
+
+# Carried over to another grid
+
+
+def of_steps(bits, built, restrict=None):
+    """What a quantizer holds that learns its step."""
+    scaling = LSQScaling(bits, False, False, 4, AbsMax(), restrict_scaling_impl=restrict)
+    return torch.nn.ModuleDict({"scaling_impl": built(scaling)})
+
+
+def test_a_step_found_on_one_grid_is_stretched_to_another_in_the_middle_of_its_phase(built):
+    fine, coarse = of_steps(8, built), of_steps(4, built)
+    fed(fine.scaling_impl, BATCHES[:2])
+    before = {name: t.clone() for name, t in fine.scaling_impl.state_dict().items()}
+    set_range(coarse, found_range(fine))
+    after = coarse.scaling_impl.state_dict()
+    torch.testing.assert_close(after["value"] * 15, before["value"] * 255)
+    torch.testing.assert_close(after["buffer"] * 15, before["buffer"] * 255)
+    assert after["counter"].item() == 2
+
+
+def test_a_threshold_found_on_one_grid_is_that_of_another():
+    fine, coarse = (torch.nn.ModuleDict({"scaling_impl": learned()}) for _ in range(2))
+    fed(fine.scaling_impl, BATCHES)
+    set_range(coarse, found_range(fine))
+    assert coarse.scaling_impl.eval()(ZEROS) == fine.scaling_impl.eval()(ZEROS) == 4.0
+
+
+def test_a_step_that_is_stored_as_a_logarithm_is_not_carried_over(built):
+    assert found_range(of_steps(8, built, LogFloatRestrictValue())) is None

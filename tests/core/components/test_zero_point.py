@@ -69,8 +69,11 @@ def at_runtime(quantize=True, int_quant=UNSIGNED):
 #: All of them begin at the lowest of X, -2.6.
 MAKERS = [fixed, from_parameter, at_build, at_runtime, dynamic]
 every = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+#: Eager with Python's ops, and scripted with those of C++, which have tests of their own.
+eager_and_scripted = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
+@eager_and_scripted
 @every
 def test_integer_zero_point_is_the_rounded_distance_of_the_lowest_kept_on_the_grid(make, built):
     unsigned, signed = built(make()), built(make(int_quant=SIGNED))
@@ -80,6 +83,7 @@ def test_integer_zero_point_is_the_rounded_distance_of_the_lowest_kept_on_the_gr
     assert signed(X, SCALE / 4, BITS).item() == 7.0
 
 
+@eager_and_scripted
 @every
 def test_real_zero_point_is_not_rounded(make, built):
     zero_point = built(make(quantize=False))(X, SCALE, BITS)
@@ -215,8 +219,7 @@ def test_runtime_statistic_hands_no_gradient_to_the_batch(built):
 # Real zero points
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("parts", ["fused", "composed"])
+@pytest.mark.parametrize(("signed", "parts"), [(True, "fused"), (False, "composed")])
 def test_real_zero_point_quantizes_by_its_formula(signed, parts, built):
     class Round(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -302,7 +305,7 @@ def test_finish_statistics_reaches_the_zero_point(built):
 def test_compiled_gives_the_numbers_of_eager_over_the_end_of_the_phase():
     torch._dynamo.reset()
     eager, traced = learned(), learned()
-    function = torch.compile(traced, fullgraph=True, backend="aot_eager")
+    function = torch.compile(traced, fullgraph=True, backend="eager")
     for batch in [*BATCHES, *BATCHES]:
         assert torch.equal(function(batch, SCALE, BITS), eager(batch, SCALE, BITS))
     torch._dynamo.reset()

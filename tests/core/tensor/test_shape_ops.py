@@ -62,30 +62,30 @@ SEVERAL = {
 
 
 @pytest.mark.parametrize("name", ONE)
-def test_moving_elements_keeps_the_grid(name, grid, assert_on_grid):
-    x = grid.make()
+def test_moving_elements_keeps_the_grid(name, moved_grids, assert_on_grid):
+    for grid in moved_grids.values():
+        x = grid.make()
 
-    result = ONE[name](x)
+        result = ONE[name](x)
 
-    assert_on_grid(result, ONE[name](x.value))
+        assert_on_grid(result, ONE[name](x.value))
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_splitting_keeps_the_grid_of_each_part(name, grid, assert_on_grid):
-    x = grid.make()
+def test_splitting_keeps_the_grid_of_each_part(name, moved_grids, assert_on_grid):
+    for grid in moved_grids.values():
+        x = grid.make()
 
-    parts = SEVERAL[name](x)
+        parts = SEVERAL[name](x)
 
-    expected = SEVERAL[name](x.value)
-    assert len(parts) == len(expected)
-    for part, plain in zip(parts, expected, strict=True):
-        assert_on_grid(part, plain)
+        expected = SEVERAL[name](x.value)
+        assert len(parts) == len(expected)
+        for part, plain in zip(parts, expected, strict=True):
+            assert_on_grid(part, plain)
 
 
-def test_a_scalar_scale_stays_the_same_object(grid):
-    x = grid.make()
-    if grid.per_channel:
-        pytest.skip("a per-channel scale follows the elements")
+def test_a_scalar_scale_stays_the_same_object(grids):
+    x = grids["int8"].make()
 
     assert x[:, 1:].flatten(1).scale is x.scale
 
@@ -117,8 +117,8 @@ def test_metadata_that_is_missing_stays_missing():
     assert moved.scale is x.scale
 
 
-def test_moving_a_plain_tensor_with_a_quantized_argument_stays_plain(grid):
-    x = grid.make()
+def test_moving_a_plain_tensor_with_a_quantized_argument_stays_plain(grids):
+    x = grids["int8"].make()
 
     assert type(torch.zeros(4, 2, 16).reshape_as(x)) is torch.Tensor
 

@@ -1,4 +1,4 @@
-"""Snapshot of what a quantizer's result depends on, to see whether that has changed.
+"""Snapshot of everything that a quantizer's result depends on.
 
 Looked at are identities, version counters and addresses, never values: to compare a weight with a
 copy takes longer than to quantize it (x3 with native ops). So writes through ``.data``, which no

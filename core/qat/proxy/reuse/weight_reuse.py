@@ -1,4 +1,4 @@
-"""Reuse of quantized weights: one that has not changed is not quantized again.
+"""Reuse of quantized weights while nothing about them has changed.
 
 Results are kept in evaluation without gradient; elsewhere once a weight was quantized more than
 once between two changes, as in gradient accumulation or in a layer that is called several times.

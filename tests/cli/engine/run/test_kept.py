@@ -5,7 +5,7 @@ import torch
 
 from qat_cli.data import Batches, Part, Share
 from qat_cli.data.images.stores import MemoryImages
-from qat_cli.engine.run.state import position
+from qat_cli.engine.run.kept import position
 
 
 def batches(size, processes=1):
