@@ -6,7 +6,7 @@ from torch import nn
 
 from qat_cli.errors import UserError
 from qat_cli.models import BUILT_IN, build_model, check_output, first_conv_channels
-from qat_cli.models.built_in import built_in_factory
+from qat_cli.models.build import built_in_factory
 from qat_cli.recipes.schema import ModelConfig
 
 
