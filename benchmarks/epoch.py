@@ -101,7 +101,7 @@ def training_images(data: Path) -> tuple[Tensor, Tensor]:
     from qat_cli.recipes import load_recipe
     from qat_cli.terminal.console import Console
 
-    recipe = load_recipe(RECIPE, (), {"data": str(data)})
+    recipe = load_recipe(RECIPE, [f"data.name={data}"])
     dataset, _ = prepared(load_data(recipe.data), ["train"], recipe.data, Console(json_output=True))
     batches = training_batches(dataset, recipe, torch.device("cpu")).epoch()
     images, labels = zip(*batches, strict=True)

@@ -1,4 +1,4 @@
-"""Ways in which a command ends early; each carries the exit code that the shell sees."""
+"""Ways in which a command ends early, with their exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of this program and of the packages it stands on, without importing them."""
+"""Versions of this program and of its packages, without imports."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _from_environment(default: FlagSource) -> FlagSource:
             continue
         if text.lower() not in _WORDS:
             raise ValueError(
-                f"environment variable {variable}={text!r} is no boolean; "
+                f"environment variable {variable}={text!r} is not a boolean; "
                 f"set it to one of {', '.join(_WORDS)} (any case), or unset it."
             )
         value = _WORDS[text.lower()]

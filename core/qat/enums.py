@@ -173,6 +173,20 @@ def choice(kind: type[C], word: object, field: str) -> C:
     return lookup({member: member for member in kind}, str(word), field)
 
 
+def member(kind: type[C], word: object) -> C | None:
+    """The member of ``kind`` that ``word`` names, in any case; None where it names none.
+
+    For words that may also be of the reader's own, with a row in a table.
+
+    >>> member(StatsOp, "MSE") is StatsOp.MSE, member(StatsOp, "three_sigma")
+    (True, None)
+    """
+    if isinstance(word, kind):
+        return word
+    name = str(word).lower()
+    return next((each for each in kind if each.value == name), None)
+
+
 def lookup(table: Mapping[Any, V], choice: Choice | str, field: str) -> V:
     """The entry of ``table`` for ``choice``, an enum member or its name in any case.
 

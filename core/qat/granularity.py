@@ -26,7 +26,7 @@ class PerRow:
 
 @dataclass(frozen=True)
 class PerGroup:
-    """One scale for ``size`` neighbours along ``axis``: ``[8, 2]`` for ``[8, 64]``, size 32, axis 1.
+    """One scale for ``size`` neighbours along ``axis``: ``[8, 2]`` for ``[8, 64]`` and 32 along 1.
 
     The last group of each line may be shorter.
 
@@ -40,3 +40,11 @@ class PerGroup:
 
 
 Granularity = PerTensor | PerAxis | PerRow | PerGroup
+
+#: Kind -> its word, as in ``scaling_per_output_type`` and in files.
+NAMES: dict[type[Granularity], str] = {
+    PerTensor: "tensor",
+    PerAxis: "channel",
+    PerRow: "row",
+    PerGroup: "group",
+}

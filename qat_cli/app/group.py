@@ -1,4 +1,7 @@
-"""How a command ends: exceptions become one message on standard error and an exit code."""
+"""Group of commands in which an exception becomes one message.
+
+The message goes to standard error and the process ends with an exit code.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from qat_cli.app.given import ARGUMENTS
 from qat_cli.errors import Interrupted, SaidElsewhere, UserError, WorkFailed
 from qat_cli.terminal.console import Console
 
 DEBUG_FLAG = "--debug"
-#: Where a command finds, in the ``meta`` of its context, the words that it was started with.
-ARGUMENTS = "qat_cli.arguments"
 
 
 class CommandGroup(TyperGroup):

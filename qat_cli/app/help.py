@@ -1,43 +1,30 @@
-"""The help of a command: its options in groups, and examples below."""
+"""The help of a command: options under headings, and examples below.
+
+The headings are those of :mod:`qat_cli.app.options`. Typer's own groups need rich, whose import
+takes half of the time that the help has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from typer.core import TyperCommand
 
-# Headings, and the parameters below each; those not named here stand under "Options". Typer's own
-# groups need rich, whose import takes half of the time that the help has.
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Recipe, model and data": (
-        "recipe",
-        "overrides",
-        "checkpoint",
-        "model",
-        "weights",
-        "data",
-        "skip_bad_files",
-    ),
-    "Training": ("epochs", "lr", "batch_size", "auto_batch", "seed"),
-    "Calibration": ("images",),
-    "Computation": ("device", "nproc", "backend", "precision", "compiled", "deterministic"),
-    "Run folder": ("out", "resume", "logger", "dry_run"),
-}
-_GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}
+from qat_cli.app.options import heading_of, headings
+
 _REST = {"argument": "Arguments", "option": "Options"}
 
 
 class Command(TyperCommand):
-    """A command whose help lists its parameters in the groups of ``GROUPS``."""
+    """A command whose help lists its parameters under the headings of the table of options."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the groups in the order of ``GROUPS``, then the arguments and options left over."""
+        """Write the headings in order, then the arguments and options left over."""
         found: dict[str, list[tuple[str, str]]] = {
-            title: [] for title in (*GROUPS, *_REST.values())
+            title: [] for title in (*headings(), *_REST.values())
         }
         parameters = self.get_params(ctx)
-        titles = [_GROUP_OF.get(str(parameter.name), "") for parameter in parameters]
+        titles = [heading_of(str(self.name), str(parameter.name)) for parameter in parameters]
         for parameter, title in zip(parameters, titles, strict=True):
             record = parameter.get_help_record(ctx)
             if titles.count(title) < 2:  # one option needs no heading

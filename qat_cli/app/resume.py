@@ -1,13 +1,11 @@
-"""``--resume``: alone, with the run to go on with, or with ``auto``."""
+"""``--resume``: alone, with a run, or with ``auto``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from qat_cli.app.help import Command
 from qat_cli.errors import UserError
@@ -18,16 +16,6 @@ if TYPE_CHECKING:
 RESUME = "--resume"
 WITHOUT_VALUE = ""
 AUTO = "auto"
-
-ResumeOption = Annotated[
-    str | None,
-    typer.Option(
-        RESUME,
-        metavar="[RUN|CHECKPOINT|auto]",
-        help="Go on with a run: its folder or last.pt; alone: the one in --out, or the newest of "
-        "--recipe; auto: that one if there is one, else start.",
-    ),
-]
 
 
 class ResumableCommand(Command):

@@ -1,4 +1,7 @@
-"""Writing a file so that a kill at any moment leaves the old one or the new one, never half."""
+"""Files written whole or not at all.
+
+A kill at any moment leaves the old file or the new one, never half.
+"""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is no safetensors file, or is damaged ({error}).") from error
+        raise UserError(f"{path} is not a safetensors file, or is damaged ({error}).") from error
 
 
 def _verify_zip(path: Path) -> None:
@@ -115,6 +115,6 @@ def _why_not_unpickled(path: Path, message: str) -> str:
 
 def _not_a_checkpoint(path: Path) -> str:
     return (
-        f"{path} is no checkpoint that torch can read, or is truncated; give a file written with "
-        "torch.save or safetensors."
+        f"{path} is not a checkpoint that torch can read, or is truncated; give a file written "
+        "with torch.save or safetensors."
     )

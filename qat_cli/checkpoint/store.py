@@ -1,5 +1,6 @@
-"""The checkpoint file of this program: everything needed to evaluate a model, or to go on training.
+"""The checkpoint file of this program.
 
+It has everything needed to evaluate a model, or to go on training.
 Only numbers, strings, lists, dicts and tensors go in, so it is read with ``weights_only=True``.
 """
 
@@ -75,14 +76,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint that this program wrote.
 
     Raises:
-        UserError: see :func:`read_tensor_file`; or it is no checkpoint of this program, a newer
+        UserError: see :func:`read_tensor_file`; or it is not a checkpoint of this program, a newer
             format, or its recipe is not valid.
     """
     path = Path(path).expanduser()
     document = read_tensor_file(path)
     if not isinstance(document, Mapping) or "qat_format" not in document:
         raise UserError(
-            f"{path} is no checkpoint of this program; evaluate plain weights with "
+            f"{path} is not a checkpoint of this program; evaluate plain weights with "
             f"qat eval --model MODEL --weights {path} --data DATA."
         )
     if document["qat_format"] != FORMAT:

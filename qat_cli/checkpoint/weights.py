@@ -14,6 +14,7 @@ from qat_cli.errors import UserError
 
 # Where training programs keep the state dict inside what they save; tried in this order.
 CONTAINERS = ("weights", "state_dict", "model_state_dict", "model", "net")
+QUANTIZER_MARK = "_quant."  # in the name of every tensor that a quantizer keeps
 PREFIXES = ("module.", "_orig_mod.")  # put in front by DataParallel and torch.compile
 LISTED = 8  # names of each kind in one error, so that what follows stays on the screen
 

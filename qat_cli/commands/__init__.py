@@ -1,1 +1,4 @@
-"""One file per command; heavy imports stand inside the functions, so that the help is quick."""
+"""The commands, one file each.
+
+Heavy imports stand inside the functions, so that the help is quick.
+"""

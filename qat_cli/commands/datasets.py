@@ -1,17 +1,15 @@
-"""``qat datasets``: which data can be named in a recipe."""
+"""``qat datasets``: the data that can be named in a recipe."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
+from qat_cli.app.options import JsonOption
 from qat_cli.terminal.console import Console
 
 
 def datasets(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List the datasets, and where downloads are kept."""
     from qat_cli.data.sources.catalog import dataset_entries

@@ -1,4 +1,4 @@
-"""``qat doctor``: what the program finds on this machine, and what it makes of it."""
+"""``qat doctor``: this machine as the program finds it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qat_cli.app.options import JsonOption
 from qat_cli.terminal.console import Console
 from qat_cli.versions import package_version, program_version
 
@@ -26,7 +27,7 @@ def doctor(
     build: Annotated[
         bool, typer.Option("--build", help="Build the native (C++) backend now, and time it.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Show what the program finds on this machine.
 

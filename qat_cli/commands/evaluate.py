@@ -1,103 +1,47 @@
-"""``qat eval``: measure a checkpoint, or a float model with weights from a file."""
+"""``qat eval``: figures of a checkpoint or of float weights."""
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-
-from qat_cli.app.options import (
-    BackendOption,
-    BatchSizeOption,
-    DataOption,
-    DeviceOption,
-    JsonOption,
-    ModelOption,
-    QuietOption,
-    SkipBadFilesOption,
-)
+from qat_cli.app.given import Given, with_options
 from qat_cli.errors import UserError
 from qat_cli.terminal.console import Console
 
 if TYPE_CHECKING:
     from qat_cli.engine import Measurement
+    from qat_cli.recipes import Recipe
 
 
-class Split(str, Enum):
-    """A part of the data."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-
-
-def evaluate(
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that qat wrote."),
-    ] = None,
-    model: ModelOption = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", metavar="FILE", help="Weights of a float model.")
-    ] = None,
-    data: DataOption = None,
-    skip_bad_files: SkipBadFilesOption = None,
-    split: Annotated[Split, typer.Option("--split", help="The part to measure.")] = Split.test,
-    batch_size: BatchSizeOption = None,
-    device: DeviceOption = None,
-    backend: BackendOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+@with_options("eval")
+def evaluate(given: Given) -> None:
     """Measure loss and accuracy of a checkpoint or a float model.
 
     A folder is measured on its test/ part, or val/ where there is no test/. With --checkpoint the
     data is the one it was trained on unless --data names other data.
     """
-    _check_arguments(checkpoint, model, weights, data, batch_size, backend)
+    _check_together(given)
+    asked = _float_recipe(given)  # wrong values are said before anything is read
     from qat_cli.engine import keep_freed_memory, measure_checkpoint, measure_weights
 
     keep_freed_memory()
-    console = Console(json, quiet)
+    console, split, checkpoint = given.console(), given["split"], given["checkpoint"]
     if checkpoint is not None:
-        changes = {
-            "model": model,
-            "data": data,
-            "skip_bad_files": skip_bad_files,
-            "batch_size": batch_size,
-            "device": device,
-            "backend": backend,
-        }
-        measurement = measure_checkpoint(checkpoint, split.value, changes, console)
+        measurement = measure_checkpoint(checkpoint, split, given.options, console)
     else:
-        recipe = _float_recipe(model, weights, data, skip_bad_files, batch_size, device)
-        measurement = measure_weights(recipe, split.value, console)
-    _answer(measurement, split.value, checkpoint or Path(str(weights)), console)
+        measurement = measure_weights(asked, split, console)
+    _answer(measurement, split, checkpoint or Path(given["weights"]), console)
 
 
-def _check_arguments(
-    checkpoint: Path | None,
-    model: str | None,
-    weights: str | None,
-    data: str | None,
-    batch_size: int | None,
-    backend: str | None,
-) -> None:
-    if batch_size is not None and batch_size < 1:
-        raise UserError(f"--batch-size must be at least 1, got {batch_size}")
-    if checkpoint is not None:
-        if weights is not None:
+def _check_together(given: Given) -> None:
+    if given["checkpoint"] is not None:
+        if given["weights"] is not None:
             raise UserError("give --checkpoint or --weights, not both; a checkpoint has weights")
         return
-    missing = [
-        option
-        for option, value in (("--model", model), ("--weights", weights), ("--data", data))
-        if value is None
-    ]
-    if backend is not None:
+    if given["backend"] is not None:
         raise UserError("--backend needs --checkpoint: a float model has no quantizers")
+    missing = [f"--{name}" for name in ("model", "weights", "data") if given[name] is None]
     if missing:
         raise UserError(
             "what is to be measured? Give --checkpoint FILE, or --model, --weights and --data "
@@ -105,24 +49,12 @@ def _check_arguments(
         )
 
 
-def _float_recipe(
-    model: str | None,
-    weights: str | None,
-    data: str | None,
-    skip_bad_files: bool | None,
-    batch_size: int | None,
-    device: str | None,
-) -> Any:
-    from qat_cli.recipes import recipe_from_tree
+def _float_recipe(given: Given) -> Recipe:
+    """A recipe without ``quant``, of what the command line says."""
+    from qat_cli.recipes import Recipe, changed
+    from qat_cli.recipes.schema import ModelConfig
 
-    train = {"eval_batch_size": batch_size, "device": device}
-    tree = {
-        "name": "float",
-        "model": {"name": model, "weights": weights},
-        "data": {"name": data, "skip_bad_files": bool(skip_bad_files)},
-        "train": {key: value for key, value in train.items() if value is not None},
-    }
-    return recipe_from_tree(tree, "command line")
+    return changed(Recipe(name="float", model=ModelConfig(name="")), given.options)
 
 
 def _answer(measurement: Measurement, split: str, source: Path, console: Console) -> None:

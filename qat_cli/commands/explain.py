@@ -1,4 +1,4 @@
-"""``qat explain``: what one key of a recipe means."""
+"""``qat explain``: the meaning of one key of a recipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qat_cli.app.completion import complete_key
+from qat_cli.app.options import JsonOption, flags_of
 from qat_cli.terminal.console import Console
 
 
@@ -18,7 +19,7 @@ def explain(
             metavar="KEY", help="A dotted key, or a section.", autocompletion=complete_key
         ),
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Explain a key of a recipe: meaning, default, choices.
 
@@ -27,7 +28,7 @@ def explain(
     from qat_cli.recipes.explain import explain_key
 
     console = Console(json)
-    found = explain_key(key)
+    found = explain_key(key, flags_of(key))
 
     def human() -> None:
         console.out(f"{found.key}: {found.meaning}")

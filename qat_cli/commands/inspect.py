@@ -1,23 +1,10 @@
-"""``qat inspect``: the layers of a model, with their bits, sizes and work."""
+"""``qat inspect``: the layers of a model, their sizes and work."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from qat_cli.app.options import (
-    DataOption,
-    JsonOption,
-    ModelOption,
-    OverridesArgument,
-    QuietOption,
-    RecipeOption,
-    WeightsOption,
-    named_keys,
-    names_model,
-)
+from qat_cli.app.given import Given, with_options
 from qat_cli.commands.views.costs import costs_document, show_costs
 from qat_cli.errors import UserError
 from qat_cli.terminal.console import Console
@@ -26,52 +13,34 @@ if TYPE_CHECKING:
     from qat_cli.engine import Inspection
 
 
-def inspect(
-    overrides: OverridesArgument = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that qat wrote."),
-    ] = None,
-    recipe: RecipeOption = None,
-    model: ModelOption = None,
-    weights: WeightsOption = None,
-    data: DataOption = None,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+@with_options("inspect")
+def inspect(given: Given) -> None:
     """Show the layers of a checkpoint, or of a recipe's model.
 
     For each its bits, packed size, multiply-accumulates, bit operations, and the scales of its
     weights. A checkpoint needs no data; a recipe's data gives the size of the images.
     """
-    console = Console(json, quiet)
+    console, checkpoint = given.console(), given["checkpoint"]
     if checkpoint is not None:
-        _refuse_beside_checkpoint(recipe, overrides, weights, data)
+        _refuse_beside_checkpoint(given)
         from qat_cli.engine import inspect_checkpoint
 
-        _answer(inspect_checkpoint(checkpoint, model, console), str(checkpoint), console)
+        _answer(inspect_checkpoint(checkpoint, given["model"], console), str(checkpoint), console)
         return
-    if recipe is None:
+    if given["recipe"] is None:
         raise UserError(
             "what is to be inspected? Give --checkpoint FILE, or --recipe NAME|FILE; for example: "
             "qat inspect --recipe resnet_w4a4"
         )
-    from qat_cli.recipes import load_recipe
-
-    options = {"model": model, "weights": weights, "data": data}
-    changes = overrides or []
-    chosen = load_recipe(recipe, changes, options)
+    recipe = given.load(given["recipe"])
     from qat_cli.engine import inspect_recipe
 
-    found = inspect_recipe(chosen, names_model(named_keys(changes, options)), console)
-    _answer(found, chosen.name, console)
+    _answer(inspect_recipe(recipe, given.names_model, console), recipe.name, console)
 
 
-def _refuse_beside_checkpoint(
-    recipe: str | None, overrides: list[str] | None, weights: str | None, data: str | None
-) -> None:
-    given = {"--recipe": recipe, "--weights": weights, "--data": data, "KEY=VALUE": overrides}
-    beside = [name for name, value in given.items() if value]
+def _refuse_beside_checkpoint(given: Given) -> None:
+    beside = [f"--{name}" for name in ("recipe", "weights", "data") if given[name] is not None]
+    beside += ["KEY=VALUE"] if given.texts else []
     if beside:
         raise UserError(
             f"a checkpoint has its recipe, weights and size of images: leave {', '.join(beside)} "

@@ -1,4 +1,4 @@
-"""``qat models``: which models can be named in a recipe."""
+"""``qat models``: the models that can be named in a recipe."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from qat_cli.app.options import JsonOption
 from qat_cli.errors import UserError, did_you_mean
 from qat_cli.terminal.console import Console
 
 
 def models(
     part: Annotated[str, typer.Argument(metavar="PART", help="Only names with this in.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List the models: built in, torchvision's, and timm's.
 

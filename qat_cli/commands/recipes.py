@@ -1,4 +1,4 @@
-"""``qat recipes``: what ships, what a recipe says, whether it is valid, which keys there are."""
+"""``qat recipes``: list, show, copy, check and compare recipes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from qat_cli.app.completion import complete_key, complete_recipe
 from qat_cli.app.help import Command, examples
+from qat_cli.app.options import JsonOption
 from qat_cli.errors import UserError
 from qat_cli.terminal.console import Console
 
@@ -21,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="List, show, copy, check and compare recipes.",
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list", cls=Command, epilog=examples("qat recipes list"))

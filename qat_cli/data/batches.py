@@ -1,4 +1,4 @@
-"""Batches of normalised images, the same ones whenever an epoch is asked for again."""
+"""Batches of normalised images, the same ones for an epoch every time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qat_cli.data.augment.batch import augmented, is_costly
+from qat_cli.data.augment.changes import augmented, is_costly
 from qat_cli.data.augment.crops import RandomCrops
 from qat_cli.data.augment.mixing import mixed
 from qat_cli.data.dataset import Dataset, Part

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qat_cli.data.images.source import ImageStore
+from qat_cli.data.images.stores import ImageStore
 from qat_cli.data.split import stratified_split
 from qat_cli.errors import UserError
 

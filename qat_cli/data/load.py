@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
 
 from qat_cli.data.dataset import Dataset
-from qat_cli.data.sources.digits import load_digits
-from qat_cli.data.sources.downloads import DOWNLOADED_SETS, load_downloaded
-from qat_cli.data.sources.fake import load_fake
-from qat_cli.data.sources.folder import load_folder
-from qat_cli.data.sources.imagenet import load_imagenet
+from qat_cli.data.images.folder import load_folder
+from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.sources.source import Loader
 from qat_cli.errors import UserError, did_you_mean
+from qat_cli.recipes import changed
 from qat_cli.recipes.schema import AugmentConfig, DataConfig, FakeConfig
 from qat_cli.terminal.console import Console
 
-Source = Callable[[DataConfig, Console], Dataset]
-SOURCES: Mapping[str, Source] = {
-    "digits": load_digits,
-    **dict.fromkeys(DOWNLOADED_SETS, load_downloaded),
-    "imagenet": load_imagenet,
-    "fake": load_fake,
-}
-#: Sets of small grey drawings, whatever number of channels they are given.
-DRAWINGS = ("digits", "mnist", "fashion_mnist")
-#: Smallest part of the area of a random resized crop, where the data has one of its own.
-RESIZED_CROPS = {"imagenet": 0.08}
-
 
 def load_data(config: DataConfig, console: Console | None = None) -> Dataset:
-    """The dataset that ``config`` names: one of ``SOURCES``, else an image folder.
+    """The dataset that ``config`` names: one of :func:`all_sources`, else an image folder.
 
     Args:
         config: the ``data`` section of a recipe.
@@ -39,7 +25,7 @@ def load_data(config: DataConfig, console: Console | None = None) -> Dataset:
         UserError: the name is neither, the folder cannot be used, or ``mean``/``std`` do not fit
             the number of channels.
     """
-    dataset = _source(config.name)(config, console or Console())
+    dataset = _loader(config.name)(config, console or Console())
     return dataclasses.replace(
         dataset,
         mean=_per_channel("data.mean", config.mean, dataset.mean),
@@ -55,8 +41,9 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
     """
     channels, height, width = dataset.shape
     is_open = config.normalize == "measured"
-    return config.model_copy(
-        update={
+    return changed(
+        config,
+        {
             "name": dataset.name,
             "image_size": height if height == width else config.image_size,
             "center_crop": dataset.center_crop,
@@ -65,40 +52,44 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
             "std": None if is_open else dataset.std,
             "fake": (config.fake or FakeConfig()) if dataset.name == "fake" else None,
             "augment": _augmentation(config.augment, dataset),
-        }
+        },
     )
 
 
 def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
     channels, height, width = dataset.shape
-    is_drawing = dataset.name in DRAWINGS or channels == 1  # a mirrored digit is none
+    source = all_sources().get(dataset.name)
+    # A mirrored digit is none.
+    is_drawing = channels == 1 or (source is not None and source.is_drawing)
     padding, flip, crop = (
         config.crop_padding,
         config.horizontal_flip,
         config.random_resized_crop,
     )
     if crop is None:
-        crop = 0.0 if padding else RESIZED_CROPS.get(dataset.name, 0.0)
+        crop = 0.0 if padding or source is None else source.smallest_crop
     if padding is None:
         padding = 0 if crop else min(height, width) // (16 if is_drawing else 8)
-    return config.model_copy(
-        update={
+    return changed(
+        config,
+        {
             "crop_padding": padding,
             "random_resized_crop": crop,
             "horizontal_flip": not is_drawing if flip is None else flip,
-        }
+        },
     )
 
 
-def _source(name: str) -> Source:
-    if name in SOURCES:
-        return SOURCES[name]
+def _loader(name: str) -> Loader:
+    sources = all_sources()
+    if name in sources:
+        return sources[name].load
     looks_like_path = "/" in name or os.sep in name or name.startswith("~")
     if looks_like_path or os.path.exists(name):
         return load_folder
     raise UserError(
-        f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES) or '.'} "
-        f"Datasets: {', '.join(SOURCES)}; or give the path of an image folder."
+        f"no dataset and no folder is called {name!r}{did_you_mean(name, sources) or '.'} "
+        f"Datasets: {', '.join(sources)}; or give the path of an image folder."
     )
 
 

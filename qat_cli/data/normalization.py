@@ -10,7 +10,7 @@ from torch import Tensor
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.images.decode import refuse_bad_files
 from qat_cli.data.images.preload import chunks_of
-from qat_cli.data.images.source import ImageStore
+from qat_cli.data.images.stores import ImageStore
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
 from qat_cli.terminal.console import Console

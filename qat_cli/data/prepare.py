@@ -1,4 +1,4 @@
-"""The last steps before batches can be made: what is open is decided, images are made ready."""
+"""Data made ready for batches: open settings decided, images decoded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qat_cli.data.dataset import Dataset
 from qat_cli.data.images.preload import preloaded
 from qat_cli.data.load import pinned
 from qat_cli.data.normalization import measured
+from qat_cli.recipes import changed
 from qat_cli.recipes.schema import DataConfig
 from qat_cli.terminal.console import Console
 
@@ -28,5 +29,5 @@ def prepared(
     if config.normalize == "measured":
         mean, std = measured(dataset, config, console)
         dataset = dataclasses.replace(dataset, mean=mean, std=std)
-        config = pinned(config.model_copy(update={"normalize": "given"}), dataset)
+        config = pinned(changed(config, {"normalize": "given"}), dataset)
     return dataset, config

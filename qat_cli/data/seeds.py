@@ -1,4 +1,4 @@
-"""Seeds for what has a name: the same name always has the same seed."""
+"""Seeds from names: the same name always gives the same seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The share of one process in the batches that several processes go through together."""
+"""The share of one process in the batches of several."""
 
 from __future__ import annotations
 

@@ -16,6 +16,6 @@ from qat_cli.engine.tasks.dry_run import dry_train as dry_train
 from qat_cli.engine.tasks.inspect import Inspection as Inspection
 from qat_cli.engine.tasks.inspect import inspect_checkpoint as inspect_checkpoint
 from qat_cli.engine.tasks.inspect import inspect_recipe as inspect_recipe
+from qat_cli.engine.tasks.resume import resume_run as resume_run
 from qat_cli.engine.tasks.train import FinishedRun as FinishedRun
-from qat_cli.engine.tasks.train import resume_run as resume_run
 from qat_cli.engine.tasks.train import start_run as start_run

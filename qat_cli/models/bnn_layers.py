@@ -1,4 +1,4 @@
-"""What the networks of the BNN-PYNQ family share."""
+"""Layers and start weights of the BNN-PYNQ networks."""
 
 from __future__ import annotations
 

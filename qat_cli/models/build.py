@@ -1,4 +1,4 @@
-"""From the ``model`` section of a recipe to a float model with random weights."""
+"""Float models with random weights, from the ``model`` section."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.nn.modes import evaluating
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.models.built_in import BUILT_IN
+from qat_cli.models.built_in import BUILT_IN, built_in_factory
 from qat_cli.models.timm_models import is_timm, timm_factory
 from qat_cli.models.user_code import is_user_code, load_factory
 from qat_cli.recipes.schema import ModelConfig
@@ -88,18 +89,15 @@ def check_output(model: nn.Module, name: str, images: Tensor, classes: int) -> i
         UserError: the model fails on images of this shape, gives no [N, K] tensor, or K is less
             than ``classes``.
     """
-    was_training = model.training
     shape = "x".join(map(str, images.shape[1:]))
     try:
-        with torch.no_grad():
-            output = model.eval()(images)
+        with torch.no_grad(), evaluating(model):
+            output = model(images)
     except Exception as error:
         raise UserError(
             f"model {name!r} fails on images of shape {shape} (channels x height x width): "
             f"{type(error).__name__}: {error}"
         ) from error
-    finally:
-        model.train(was_training)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != len(images):
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise UserError(
@@ -116,7 +114,7 @@ def check_output(model: nn.Module, name: str, images: Tensor, classes: int) -> i
 
 def _factory(name: str, allow_user_code: bool) -> tuple[Callable[..., Any], Mapping[str, object]]:
     if name in BUILT_IN:
-        return BUILT_IN[name], {}
+        return built_in_factory(name), {}
     if is_timm(name):
         return timm_factory(name), {}
     if is_user_code(name):

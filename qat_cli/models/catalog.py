@@ -1,11 +1,13 @@
-"""What models there are by name, without building the large ones."""
+"""The list of models by name, with parameters and image size."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from qat_cli.models.build import torchvision_names
-from qat_cli.models.built_in import BUILT_IN, OWN_SIZE
+from qat_cli.models.built_in import BUILT_IN, OWN_SIZE, built_in_factory
 from qat_cli.models.timm_models import timm_names
 
 
@@ -25,13 +27,15 @@ class ModelEntry:
 def model_entries() -> list[ModelEntry]:
     """Built-in models, then torchvision's classifiers, then those of timm where it is installed."""
     built_in = [
-        ModelEntry(
-            name, "built in", sum(p.numel() for p in factory().parameters()), OWN_SIZE.get(name)
-        )
-        for name, factory in BUILT_IN.items()
+        ModelEntry(name, "built in", _parameters(built_in_factory(name)()), OWN_SIZE.get(name))
+        for name in BUILT_IN
     ]
     in_torchvision = [_from_torchvision(name) for name in torchvision_names()]
     return built_in + in_torchvision + [ModelEntry(n, "timm", None, None) for n in timm_names()]
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _from_torchvision(name: str) -> ModelEntry:

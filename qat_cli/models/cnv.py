@@ -11,11 +11,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from qat_cli.models.bnn_layers import BATCH_NORM_EPS, NormedLinear, start_evenly
+from qat_cli.models.built_in import OWN_SIZE
 
 CHANNELS = (64, 64, 128, 128, 256, 256)
 POOL_BEHIND = (1, 3)  # a 2x2 maximum behind these convolutions
 WIDTH = 512
-SIZE = 32  # as published; smaller images leave nothing for the last convolution
+SIZE = OWN_SIZE["cnv"]  # as published; smaller images leave nothing for the last convolution
 
 
 class Cnv(nn.Module):

@@ -1,4 +1,4 @@
-"""A small vision transformer for small images: torchvision's, with few and narrow layers.
+"""A small vision transformer: torchvision's, with few and narrow layers.
 
 Source: Dosovitskiy et al. 2021, arXiv:2010.11929.
 """
@@ -32,7 +32,7 @@ def vit_tiny(
     side = patch_size or next(n for n in range(1, image_size + 1) if _fits(n, image_size))
     if image_size % side:
         raise ValueError(
-            f"images of {image_size} pixels are no whole number of patches of {side}; "
+            f"images of {image_size} pixels do not divide into patches of {side}; "
             "set data.image_size to a multiple of model.kwargs.patch_size"
         )
     return VisionTransformer(

@@ -1,4 +1,4 @@
-"""What differs between two resolved recipes."""
+"""Differences between two resolved recipes."""
 
 from __future__ import annotations
 

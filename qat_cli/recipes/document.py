@@ -1,4 +1,4 @@
-"""Reading YAML strictly: a tree of plain values plus the line on which each of them stands."""
+"""Strict YAML: plain values, and the line of each."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def parse_value(text: str) -> Any:
     """Parse the value part of ``KEY=VALUE``; empty text is null.
 
     Raises:
-        ValueError: the text is no YAML.
+        ValueError: the text is not YAML.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
@@ -68,7 +68,7 @@ def read_document(path: Path) -> Document:
     """Read a YAML file whose root is a mapping.
 
     Raises:
-        UserError: the file cannot be read, is no YAML, is no mapping, or has a key twice.
+        UserError: the file cannot be read, is not YAML, is not a mapping, or has a key twice.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -128,4 +128,4 @@ def _where_and_what(error: Exception) -> str:
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return "it is no UTF-8 text"
+    return "it is not UTF-8 text"

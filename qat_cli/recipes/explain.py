@@ -1,8 +1,9 @@
-"""What one key of a recipe means: text, kind, default, choices, and where it can be set."""
+"""The explanation of one key of a recipe."""
 
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -10,9 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.recipes.inheritance import EXTENDS
+from qat_cli.recipes.inheritance import OF_THE_FILE
 from qat_cli.recipes.keys import default_text, known_keys, model_of, nearest_key
-from qat_cli.recipes.overrides import OPTION_KEYS
 from qat_cli.recipes.schema import Recipe
 
 
@@ -29,9 +29,12 @@ class Explanation:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-def explain_key(key: str) -> Explanation:
+def explain_key(key: str, flags: Sequence[str] = ()) -> Explanation:
     """Look up a dotted key; an index into a list is a number or ``N``.
 
+    Args:
+        key: dotted.
+        flags: of the options that set it.
     Raises:
         UserError: there is no such key; the nearest one is named.
     """
@@ -56,7 +59,7 @@ def explain_key(key: str) -> Explanation:
         key,
         found.description or "",
         default_text(found),
-        _set_with(key),
+        _set_with(key, flags),
         _choices(found.annotation),
         _bounds(found),
         {f"{key}.{name}": entry.description or "" for name, entry in inner.items()},
@@ -75,7 +78,7 @@ def _free_key(
         meaning = f"One entry of {parent}. {found.description}"
     else:
         raise _unknown(key)
-    return Explanation(key, meaning, "not set", _set_with(key))
+    return Explanation(key, meaning, "not set", _set_with(key, ()))
 
 
 def _unknown(key: str) -> UserError:
@@ -85,11 +88,10 @@ def _unknown(key: str) -> UserError:
     return UserError(f"no key {key!r}{hint}\nsections: {sections}; all keys: qat recipes keys")
 
 
-def _set_with(key: str) -> list[str]:
-    if key == EXTENDS:
+def _set_with(key: str, flags: Sequence[str]) -> list[str]:
+    if key in OF_THE_FILE:
         return ["recipe file"]
-    options = [f"--{name.replace('_', '-')}" for name, path in OPTION_KEYS.items() if path == key]
-    return ["recipe file", f"{key}=VALUE", *options]
+    return ["recipe file", f"{key}=VALUE", *flags]
 
 
 def _is_index(step: str) -> bool:

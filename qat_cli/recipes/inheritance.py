@@ -7,13 +7,15 @@ from typing import Any
 
 from qat_cli.errors import UserError
 from qat_cli.recipes.document import Document, KeyPath, read_document
-from qat_cli.recipes.location import is_path, recipe_path
+from qat_cli.recipes.location import ALIASES, is_path, recipe_path
 
 EXTENDS = "extends"
+#: Keys that say something of the file, not of what it describes.
+OF_THE_FILE = (EXTENDS, ALIASES)
 
 
 def read_inherited(path: Path) -> Document:
-    """Read a recipe file over the recipes that it extends; the result has no ``extends``.
+    """Read a recipe file over the recipes that it extends; the result has no ``OF_THE_FILE``.
 
     Mappings are merged key by key; everything else, lists included, is replaced. A mapping that
     names a ``quantizer`` is replaced as a whole, as in a rule: what the recipe below said of
@@ -30,6 +32,7 @@ def _read(path: Path, chain: list[Path]) -> Document:
         circle = " -> ".join(str(entry) for entry in [*chain, path])
         raise UserError(f"recipes extend each other in a circle: {circle}; remove one `extends`")
     document = read_document(path)
+    document.tree.pop(ALIASES, None)
     if EXTENDS not in document.tree:
         return document
     named = document.tree.pop(EXTENDS)

@@ -1,4 +1,4 @@
-"""The schema of a recipe file as JSON Schema, for editors that complete and check while typing."""
+"""JSON Schema of recipe files, for editors."""
 
 from __future__ import annotations
 

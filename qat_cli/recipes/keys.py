@@ -1,4 +1,4 @@
-"""The dotted keys that a recipe can have, and the nearest one to a misspelt key."""
+"""The dotted keys of a recipe, and the nearest to a misspelling."""
 
 from __future__ import annotations
 
@@ -80,6 +80,19 @@ def model_of(annotation: Any) -> type[BaseModel] | None:
             if found is not None:
                 return found
     return None
+
+
+def section_of(part: type[BaseModel]) -> tuple[str, ...]:
+    """The key of the section of a recipe that ``part`` describes; ``()`` for the whole."""
+
+    def find(model: type[BaseModel], path: tuple[str, ...]) -> tuple[str, ...] | None:
+        if model is part:
+            return path
+        inner = ((n, model_of(f.annotation)) for n, f in model.model_fields.items())
+        found = (find(below, (*path, name)) for name, below in inner if below is not None)
+        return next((entry for entry in found if entry is not None), None)
+
+    return find(Recipe, ()) or ()
 
 
 def _is_list(annotation: Any) -> bool:

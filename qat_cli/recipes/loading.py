@@ -1,49 +1,38 @@
-"""Loading a recipe: file, then overrides, then validation, with all problems reported at once."""
+"""Loading a recipe: file, overrides, validation; all problems at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from qat_cli.errors import UserError
-from qat_cli.recipes.document import Document, KeyPath
-from qat_cli.recipes.inheritance import EXTENDS, read_inherited
-from qat_cli.recipes.keys import known_keys, nearest_key, siblings
+from qat_cli.recipes.inheritance import OF_THE_FILE, read_inherited
 from qat_cli.recipes.location import list_recipes, recipe_path
 from qat_cli.recipes.overrides import (
     Override,
     apply_override,
     conflicts,
     drop_what_no_longer_fits,
-    option_overrides,
     parse_override,
 )
+from qat_cli.recipes.problems import InvalidRecipe, problem_lines, set_by
 from qat_cli.recipes.schema import Recipe
-
-
-class InvalidRecipe(UserError):
-    """A recipe was read but is not valid; ``problems`` has one line for each thing wrong."""
-
-    def __init__(self, message: str, problems: list[str]) -> None:
-        super().__init__(message)
-        self.problems = problems
 
 
 def load_recipe(
     name_or_path: str,
     overrides: Sequence[str] = (),
-    options: Mapping[str, object] | None = None,
+    options: Iterable[Override] = (),
 ) -> Recipe:
     """Load a shipped recipe or a recipe file, change it, and validate the result.
 
     Args:
         name_or_path: name of a shipped recipe, or path of a file.
         overrides: ``KEY=VALUE`` texts, applied to the raw tree before validation.
-        options: values of command options by name (see ``OPTION_KEYS``), ``None`` for not given.
+        options: what options of a command set (see :mod:`qat_cli.app.options`).
     Returns:
         The validated recipe. Where the command line names another model or other data, what the
         file says about the old one (``model.kwargs``, ``data.image_size``, ...) is dropped.
@@ -53,18 +42,19 @@ def load_recipe(
     """
     document = read_inherited(recipe_path(name_or_path))
     problems: list[str] = []
-    changes = option_overrides(options or {})
+    changes = list(options)
     for text in overrides:
         try:
             changes.append(parse_override(text))
         except ValueError as error:
             problems.append(f"{text!r} {error}{_recipe_hint(text)}")
     problems += [
-        f"command line, {change.text}: extends stands in a recipe file, not on the command line"
+        f"command line, {change.text}: {change.path[0]} stands in a recipe file, "
+        "not on the command line"
         for change in changes
-        if change.path[0] == EXTENDS
+        if change.path[0] in OF_THE_FILE
     ]
-    changes = [change for change in changes if change.path[0] != EXTENDS]
+    changes = [change for change in changes if change.path[0] not in OF_THE_FILE]
     problems += conflicts(changes)
     drop_what_no_longer_fits(document.tree, changes)
     for change in changes:
@@ -75,11 +65,9 @@ def load_recipe(
     try:
         recipe = Recipe.model_validate(document.tree)
     except ValidationError as invalid:
-        problems += _explain(invalid, document, changes)
+        problems += problem_lines(invalid, lambda key: set_by(key, changes) or document.place(key))
     if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise InvalidRecipe(f"recipe {name_or_path}: {count}\n{listed}", problems)
+        raise InvalidRecipe(f"recipe {name_or_path}", problems)
     return recipe
 
 
@@ -95,9 +83,7 @@ def recipe_from_tree(tree: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as invalid:
-        listed = "\n".join(
-            f"  {'.'.join(map(str, e['loc']))}: {_message(e)}" for e in invalid.errors()
-        )
+        listed = "\n".join(f"  {line}" for line in problem_lines(invalid, lambda key: ""))
         raise UserError(f"{source}: its recipe is not valid\n{listed}") from None
 
 
@@ -105,49 +91,6 @@ def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML with every key written out; loading it gives an equal recipe."""
     text: str = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return text
-
-
-def _explain(invalid: ValidationError, document: Document, changes: list[Override]) -> list[str]:
-    found: dict[str, None] = {}  # an ordered set
-    for error in invalid.errors():
-        key = tuple(step for step in error["loc"] if isinstance(step, str | int))
-        place = _place(key, document, changes)
-        found[f"{place}: {'.'.join(map(str, key)) or 'recipe'}: {_message(error)}"] = None
-    return list(found)
-
-
-def _place(key: KeyPath, document: Document, changes: list[Override]) -> str:
-    for change in reversed(changes):
-        shared = min(len(change.path), len(key))
-        if change.path[:shared] == key[:shared]:
-            return f"command line, {change.text}"
-    return document.place(key)
-
-
-def _message(error: ErrorDetails) -> str:
-    kind, value = error["type"], error["input"]
-    if kind == "extra_forbidden":
-        return _unknown_key(error["loc"])
-    if kind == "missing":
-        return "is missing"
-    if kind in ("model_type", "dict_type", "model_attributes_type"):
-        return f"must be a mapping of keys, got {value!r}"
-    if kind == "string_pattern_mismatch":  # a pattern says less than the description does
-        return f"{value!r} is not one of: {_description(error['loc'])}"
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return text if kind == "value_error" else f"{text}, got {value!r}"
-
-
-def _description(path: KeyPath) -> str:
-    key = ".".join(map(str, path))
-    return next((known.description for known in known_keys() if known.key == key), key)
-
-
-def _unknown_key(path: KeyPath) -> str:
-    near = nearest_key(path)
-    if near is not None:
-        return f"unknown key; did you mean {near!r}?"
-    return f"unknown key; known here: {', '.join(siblings(path))}"
 
 
 def _recipe_hint(text: str) -> str:

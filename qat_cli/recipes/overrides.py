@@ -1,4 +1,4 @@
-"""Changes to a recipe from the command line: ``KEY=VALUE`` with a dotted path, and options."""
+"""Changes to a recipe: a dotted path and its new value."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from qat_cli.recipes.document import KeyPath, parse_value
-
-OPTION_KEYS: Mapping[str, str] = {
-    "epochs": "train.epochs",
-    "lr": "optimizer.lr",
-    "batch_size": "train.batch_size",
-    "auto_batch": "train.auto_batch",
-    "seed": "train.seed",
-    "device": "train.device",
-    "backend": "train.backend",
-    "logger": "train.logger",
-    "precision": "train.precision",
-    "compile": "train.compile",
-    "deterministic": "train.deterministic",
-    "model": "model.name",
-    "weights": "model.weights",
-    "data": "data.name",
-    "skip_bad_files": "data.skip_bad_files",
-}
 
 # What a recipe says about its own model or data does not fit another one.
 BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
@@ -44,18 +26,23 @@ BELONGS_TO: Mapping[KeyPath, tuple[KeyPath, ...]] = {
 
 @dataclass(frozen=True)
 class Override:
-    """One change: ``path`` is set to ``value``; ``text`` is how the user wrote it."""
+    """One change: ``path`` is set to ``value``; ``text`` is how the user wrote it, if one did."""
 
     path: KeyPath
     value: Any
     text: str
+
+    @property
+    def key(self) -> str:
+        """The path with dots."""
+        return ".".join(map(str, self.path))
 
 
 def parse_override(text: str) -> Override:
     """Parse ``KEY=VALUE``: a dotted path, numbers being list indices, and a YAML value.
 
     Raises:
-        ValueError: there is no ``=``, the key has an empty part, or the value is no YAML.
+        ValueError: there is no ``=``, the key has an empty part, or the value is not YAML.
     """
     key, equals, value_text = text.partition("=")
     if not equals:
@@ -66,20 +53,7 @@ def parse_override(text: str) -> Override:
     try:
         return Override(path, parse_value(value_text), text)
     except ValueError as error:
-        raise ValueError(f"has a value that is no YAML ({error})") from None
-
-
-def option_overrides(options: Mapping[str, object]) -> list[Override]:
-    """Turn options of a command (``{"epochs": 5}``) into overrides; ``None`` means not given.
-
-    Raises:
-        KeyError: an option that :data:`OPTION_KEYS` does not list (a mistake in a command).
-    """
-    return [
-        Override(tuple(OPTION_KEYS[name].split(".")), value, f"--{name.replace('_', '-')} {value}")
-        for name, value in options.items()
-        if value is not None
-    ]
+        raise ValueError(f"has a value that is not YAML ({error})") from None
 
 
 def conflicts(overrides: Iterable[Override]) -> list[str]:
@@ -89,8 +63,7 @@ def conflicts(overrides: Iterable[Override]) -> list[str]:
     for override in overrides:
         earlier = seen.setdefault(override.path, override)
         if earlier.value != override.value:
-            key = ".".join(map(str, override.path))
-            found.append(f"{key} is given twice: {earlier.text} and {override.text}")
+            found.append(f"{override.key} is given twice: {earlier.text} and {override.text}")
     return found
 
 

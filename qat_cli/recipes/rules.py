@@ -1,11 +1,11 @@
-"""From the ``quant`` part of a recipe to the rules that the graph conversion takes."""
+"""The ``quant`` section of a recipe as rules for graph conversion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from qat_cli.recipes.schema.quant import ROLES, MatchConfig, QuantConfig, RuleQuantizerConfig
+from qat_cli.recipes.schema.quant import SITES, MatchConfig, QuantConfig, RuleQuantizerConfig
 
 if TYPE_CHECKING:
     from qat.graph import Rule
@@ -18,16 +18,17 @@ def graph_rules(quant: QuantConfig) -> list[Rule]:
         Rule zero holds the defaults and matches every layer; then come the rules of the recipe in
         order, of which later ones win. Labels are the dotted keys, so that errors name them.
     """
-    from qat.graph import LayerMatch, QuantizerChoice, Role, Rule
+    from qat.enums import Site
+    from qat.graph import LayerMatch, QuantizerChoice, Rule
 
     def choices(
         configs: Mapping[str, RuleQuantizerConfig | None],
-    ) -> dict[Role, QuantizerChoice | None]:
+    ) -> dict[Site, QuantizerChoice | None]:
         return {
-            Role(role): None
+            Site(site): None
             if config is None
             else QuantizerChoice(quantizer=config.quantizer, overrides=config.overrides)
-            for role, config in configs.items()
+            for site, config in configs.items()
         }
 
     def layer_match(match: MatchConfig) -> LayerMatch:
@@ -36,14 +37,14 @@ def graph_rules(quant: QuantConfig) -> list[Rule]:
     defaults = Rule(
         label="quant",
         match=LayerMatch(module_type=None, name=None, position=None),
-        choices=choices({role: getattr(quant, role) for role in ROLES}),
+        choices=choices({site: getattr(quant, site) for site in SITES}),
         activation_function=quant.activation_function,
     )
     exceptions = [
         Rule(
             label=f"quant.rules.{index}",
             match=layer_match(rule.match),
-            choices=choices(rule.roles_set),
+            choices=choices(rule.sites_set),
             activation_function=rule.activation_function,
             optional=rule.optional,
         )

@@ -1,4 +1,4 @@
-"""What a run leaves on disk."""
+"""The files of a run."""
 
 from qat_cli.report.confusion import write_confusion as write_confusion
 from qat_cli.report.curves import write_curves as write_curves
@@ -15,3 +15,6 @@ from qat_cli.report.run_folder import find_run_folder as find_run_folder
 from qat_cli.report.run_folder import has_run as has_run
 from qat_cli.report.run_folder import run_folder_of as run_folder_of
 from qat_cli.report.run_log import RunLog as RunLog
+from qat_cli.report.summary import Metrics as Metrics
+from qat_cli.report.summary import RunSummary as RunSummary
+from qat_cli.report.summary import read_summary as read_summary

@@ -1,4 +1,4 @@
-"""Which class was taken for which, as a picture."""
+"""Confusion matrix as a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text files of a run folder: the recipe that reruns it and the summary of its outcome."""
+"""Text files of a run folder: recipe and summary."""
 
 from __future__ import annotations
 

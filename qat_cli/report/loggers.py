@@ -1,4 +1,4 @@
-"""Where the figures of every epoch go while a run goes on: a table of kinds of logger.
+"""Loggers of the figures of every epoch.
 
 A logger is made with the run folder and told the whole history after every epoch. ``metrics.csv``
 is always written; ``train.logger`` names one more.

@@ -1,4 +1,4 @@
-"""The folder of one run: where each of its files is, and how a folder is made or found again."""
+"""The folder of one run and the places of its files."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def run_folder_of(path: Path) -> Path:
     folder = path.absolute().parent.parent
     if path.is_file() and RunFolder(folder).last == path.absolute():
         return path.parent.parent
-    what = "is no checkpoint that a run goes on from" if path.exists() else "does not exist"
+    what = "is not a checkpoint that a run goes on from" if path.exists() else "does not exist"
     raise UserError(
         f"--resume: {path} {what}; give the folder of a run, such as {RUNS}/train/NAME-001, or its "
         "checkpoints/last.pt."

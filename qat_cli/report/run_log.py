@@ -1,4 +1,4 @@
-"""The console of a run: what is said also goes to the run's ``log.txt``."""
+"""Console of a run that also writes ``log.txt``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What a command says: logs on standard error, its one answer on standard output.
+"""The two streams of a command: log and answer.
 
+Logs go to standard error, the one answer to standard output.
 With ``--json`` the answer is exactly one JSON document; without it, text for a reader. With
 ``--quiet`` only warnings and errors are logged. Colour appears only where the stream is a terminal
 that has it, long answers are paged only on a terminal; files and pipes get plain lines.

@@ -1,4 +1,8 @@
-"""Long answers, a screen at a time."""
+"""Long answers, a screen at a time.
+
+Not click's ``echo_via_pager``: Typer carries click without it, and it would give ``less`` none of
+the options below.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the stream that is written to can show: nothing but text, or more where it is a terminal."""
+"""Abilities of the stream that is written to.
+
+A file shows nothing but text, a terminal more.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Tables as lines of text: aligned columns, folded to the width of a terminal, or a list.
+"""Tables as lines of text.
 
+Columns are aligned and folded to the width of a terminal, or become a list.
 In a file nothing is folded. On a terminal the widest columns are folded at spaces until the table
 fits. Where a column would become too narrow to read, every row becomes a paragraph instead.
 """

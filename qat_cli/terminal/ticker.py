@@ -1,4 +1,4 @@
-"""Progress of a counted job: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a counted job: a bar, or lines."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Tiny image folders, and the command run inside the test's process."""
 
+import io
 import json
 
 import numpy as np
@@ -7,6 +8,18 @@ import pytest
 from PIL import Image
 
 CLASSES = ("ant", "bee", "cat")
+PIXEL = io.BytesIO()
+Image.new("RGB", (1, 1)).save(PIXEL, "png")
+
+
+@pytest.fixture(autouse=True)
+def pictures_are_of_one_pixel(monkeypatch):
+    """Drawing takes most of the time of a small run; tests/cli/report does draw."""
+
+    def save(figure, file, format):
+        file.write(PIXEL.getvalue())
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 @pytest.fixture
@@ -63,14 +76,20 @@ def qat_json(qat):
 
 
 @pytest.fixture
-def tiny_recipe(tmp_path):
+def tiny_recipe(tmp_path, tiny_text):
     """A float recipe that trains two epochs on a few digits' worth of time."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(
+    path.write_text(tiny_text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_text():
+    """The text of that recipe."""
+    return (
         "name: tiny\n"
         "model: {name: resnet_small, kwargs: {width: 4, blocks: [1]}}\n"
         "data: {name: digits, image_size: 8, augment: {crop_padding: 1}}\n"
         "optimizer: {name: sgd, lr: 0.05}\n"
         "train: {epochs: 2, batch_size: 256, eval_batch_size: 512}\n"
     )
-    return path

@@ -1,4 +1,4 @@
-"""Bad input of every kind through the real command: one message, exit code 2, no traceback."""
+"""Bad input of every kind: one message, exit code 2."""
 
 import os
 import shutil
@@ -49,11 +49,38 @@ def refused(result, *parts):
         ([*FLOAT, "--weights", "gone.pt"], ["gone.pt does not exist"]),
         ([*FLOAT, "--resume"], ["no run of 'float_resnet'"]),
         (["eval", "--checkpoint", "gone.pt"], ["gone.pt does not exist"]),
+        (["inspect", "--checkpoint", "gone.pt"], ["gone.pt does not exist"]),
     ],
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,
 )
 def test_what_does_not_exist_is_named(qat, arguments, parts):
     refused(qat(*arguments), *parts)
+
+
+RECIPE = ["--recipe", "resnet_w8a8_ptq", "--weights", "gone.pt"]
+DEVICE = "train.device: 'gpu' is not one of: auto (a GPU if there is one), cpu, mps, cuda or cuda:N"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option", "problem"),
+    [
+        (["train", *RECIPE], "--device gpu", DEVICE),
+        (["train", *RECIPE], "--lr 0.0", "optimizer.lr: must be greater than 0, got 0.0"),
+        (["calibrate", *RECIPE], "--device gpu", DEVICE),
+        (["calibrate", *RECIPE], "--images 0", "calibrate.images: must be greater than 0, got 0"),
+        (["eval", "--checkpoint", "gone.pt"], "--device gpu", DEVICE),
+        (["eval", "--checkpoint", "gone.pt"], "--batch-size 0", "must be greater than 0, got 0"),
+        (["eval", "--model", "m", "--weights", "w", "--data", "d"], "--device gpu", DEVICE),
+        (["inspect", *RECIPE], "train.device=gpu", DEVICE),
+        (["inspect", *RECIPE], "model.kwargs=3", "model.kwargs: must be a mapping of keys, got 3"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_a_value_that_a_key_cannot_have_is_refused_by_every_command(
+    qat, arguments, option, problem
+):
+    words = option.split(" ")
+    refused(qat(*arguments, *words), "1 problem", f"command line, {option}: ", problem)
 
 
 def test_a_rule_that_matches_no_layer_is_an_error(qat):
@@ -78,7 +105,7 @@ def test_one_class(qat, tmp_path, write_images):
 
 def test_a_file_that_is_no_image(qat, image_folder):
     (image_folder / "train" / "ant" / "notes.txt").write_text("not an image")
-    refused(qat(*FLOAT, "--data", image_folder), "notes.txt", "is no image")
+    refused(qat(*FLOAT, "--data", image_folder), "notes.txt", "is not an image")
 
 
 def test_images_of_different_sizes(qat, image_folder, write_images, tmp_path):
@@ -110,7 +137,7 @@ def test_a_truncated_checkpoint(qat, tmp_path, command):
 
 def test_a_foreign_file_as_checkpoint(qat, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" * 100)
-    refused(qat("eval", "--checkpoint", "photo.jpg"), "photo.jpg is no checkpoint")
+    refused(qat("eval", "--checkpoint", "photo.jpg"), "photo.jpg is not a checkpoint")
 
 
 @pytest.mark.parametrize("command", ["train", "eval"])

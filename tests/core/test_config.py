@@ -107,7 +107,7 @@ def test_empty_variable_counts_as_unset():
 def test_other_text_is_an_error_that_names_variable_value_and_what_is_allowed(variable):
     done = in_new_process("", **{variable: "maybe"})
     assert done.returncode != 0
-    assert f"ValueError: environment variable {variable}='maybe' is no boolean" in done.stderr
+    assert f"ValueError: environment variable {variable}='maybe' is not a boolean" in done.stderr
     assert "1, true, yes, on, 0, false, no, off" in done.stderr
 
 

@@ -1,13 +1,15 @@
-"""The structure of the library: floors without circles, short files, a cheap import."""
+"""The structure of both packages: floors, short files, small folders, a cheap import."""
 
 import ast
 import subprocess
 import sys
 from pathlib import Path
 
-QAT = Path(__file__).parents[2] / "core" / "qat"
-#: Floor of each folder or file of ``qat``; a file imports from its own floor or from those below.
-FLOORS = {
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: Floor of each folder or file of a package; a file imports from its own floor or from those below.
+QAT = {
     "config": 0,
     "enums": 0,
     "formats": 0,
@@ -27,59 +29,97 @@ FLOORS = {
     "export": 11,
     "inference": 11,
 }
-FILES = sorted(
-    path for path in QAT.rglob("*.py") if path.relative_to(QAT).parts != ("__init__.py",)
-)
+QAT_CLI = {
+    "errors": 0,
+    "lazy": 0,
+    "versions": 0,
+    "terminal": 1,
+    "recipes": 1,
+    "data": 2,
+    "models": 2,
+    "checkpoint": 3,
+    "report": 4,
+    "app": 5,
+    "engine": 6,
+    "commands": 7,
+    "main": 8,
+}
+ENGINE = {
+    "machine": 0,
+    "parallel": 1,
+    "step": 2,
+    "memory": 3,
+    "setup": 4,
+    "evaluation": 5,
+    "run": 6,
+    "tasks": 7,
+}
+FLOORS = {"qat": QAT, "qat_cli": QAT_CLI, "qat_cli.engine": ENGINE}
+FOLDERS = {
+    "qat": ROOT / "core" / "qat",
+    "qat_cli": ROOT / "qat_cli",
+    "qat_cli.engine": ROOT / "qat_cli" / "engine",
+}
+MOST_FILES, MOST_LINES = 20, 400
+SOURCES = {".py", ".cpp", ".h", ".cu"}
+each_package = pytest.mark.parametrize("package", FLOORS)
 
 
-def part_of(path):
-    """Folder or file under ``qat`` that ``path`` belongs to."""
-    return path.relative_to(QAT).parts[0].removesuffix(".py")
+def files_of(package):
+    """Source files of a package but its own table of contents."""
+    folder = FOLDERS[package]
+    return sorted(path for path in folder.rglob("*.py") if path != folder / "__init__.py")
 
 
-def parts_imported(path):
-    """Folders and files of ``qat`` that ``path`` imports, anywhere in its code."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[1] for alias in node.names if is_ours(alias.name))
-        elif isinstance(node, ast.ImportFrom):
-            found.update(parts_named(node, path))
-    return found - {part_of(path)}
+def part_of(path, package):
+    """Folder or file of ``package`` that ``path`` belongs to."""
+    return path.relative_to(FOLDERS[package]).parts[0].removesuffix(".py")
 
 
-def is_ours(module):
-    return module.startswith("qat.")
+def parts_imported(path, package):
+    """Folders and files of ``package`` that ``path`` imports, anywhere in its code.
+
+    A name that the package itself re-exports stands on no floor, and is left out.
+    """
+    modules = {module for node in ast.walk(ast.parse(path.read_text())) for module in named(node)}
+    inside = [m.removeprefix(f"{package}.") for m in modules if m.startswith(f"{package}.")]
+    return ({name.split(".")[0] for name in inside} & set(FLOORS[package])) - {
+        part_of(path, package)
+    }
 
 
-def parts_named(node, path):
-    package = ["qat", *path.relative_to(QAT).parts[:-1]]
-    base = package[: len(package) - node.level + 1] if node.level else []
-    module = [*base, *(node.module.split(".") if node.module else [])]
-    if module[:1] != ["qat"]:
-        return set()
-    return {module[1]} if len(module) > 1 else {alias.name for alias in node.names}
+def named(node):
+    """Modules that an import names; a name imported from a package may be one as well."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute: the floors are read from them"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
 
 
-def test_every_part_stands_on_a_floor():
-    assert {part_of(path) for path in FILES} <= set(FLOORS)
+@each_package
+def test_every_part_stands_on_a_floor(package):
+    assert {part_of(path, package) for path in files_of(package)} <= set(FLOORS[package])
 
 
-def test_no_file_imports_from_a_floor_above_its_own():
+@each_package
+def test_no_file_imports_from_a_floor_above_its_own(package):
+    floors = FLOORS[package]
     wrong = {
-        (str(path.relative_to(QAT)), part)
-        for path in FILES
-        for part in parts_imported(path)
-        if part in FLOORS and FLOORS[part] > FLOORS[part_of(path)]
+        (str(path.relative_to(ROOT)), part)
+        for path in files_of(package)
+        for part in parts_imported(path, package)
+        if floors[part] > floors[part_of(path, package)]
     }
     assert wrong == set()
 
 
-def test_no_folders_import_each_other_in_a_circle():
-    below = {part: set() for part in FLOORS}
-    for path in FILES:
-        own = part_of(path)
-        below[own] |= {part for part in parts_imported(path) if part in FLOORS}
+@each_package
+def test_no_folders_import_each_other_in_a_circle(package):
+    below = {part: set() for part in FLOORS[package]}
+    for path in files_of(package):
+        below[part_of(path, package)] |= parts_imported(path, package)
     left = dict(below)
     while free := [part for part, needed in left.items() if not needed & set(left)]:
         for part in free:
@@ -87,13 +127,36 @@ def test_no_folders_import_each_other_in_a_circle():
     assert left == {}
 
 
-def test_half_of_the_files_are_shorter_than_150_lines():
-    lengths = sorted(len(path.read_text().splitlines()) for path in QAT.rglob("*.py"))
+def test_the_library_does_not_import_the_application():
+    named_by_library = {
+        module.split(".")[0]
+        for path in files_of("qat")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in named(node)
+    }
+    assert "qat_cli" not in named_by_library
+
+
+@pytest.mark.parametrize("package", ["qat", "qat_cli"])
+def test_half_of_the_files_are_shorter_than_150_lines(package):
+    lengths = sorted(len(path.read_text().splitlines()) for path in files_of(package))
     assert lengths[len(lengths) // 2] < 150
 
 
-def test_no_file_is_longer_than_400_lines():
-    assert [str(path) for path in FILES if len(path.read_text().splitlines()) > 400] == []
+@pytest.mark.parametrize("package", ["qat", "qat_cli"])
+def test_no_file_is_longer_than_400_lines(package):
+    lengths = {path: len(path.read_text().splitlines()) for path in files_of(package)}
+    assert [str(path) for path, lines in lengths.items() if lines > MOST_LINES] == []
+
+
+@pytest.mark.parametrize("root", ["core/qat", "qat_cli", "csrc", "tests"])
+def test_no_folder_holds_more_than_20_source_files(root):
+    folders = [ROOT / root, *(path for path in (ROOT / root).rglob("*") if path.is_dir())]
+    counts = {
+        str(folder.relative_to(ROOT)): sum(path.suffix in SOURCES for path in folder.iterdir())
+        for folder in folders
+    }
+    assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
 
 
 def test_importing_qat_compiles_nothing_and_leaves_the_command_line_alone():

@@ -21,14 +21,14 @@ from types import ModuleType
 from typing import TypeVar
 
 import torch
-from safetensors.torch import save_file
-
 from docs.porting_names import ports
-from qat import config, quantizers
-from qat.inject import ExtendedInjector
 from qat.quantizers.catalog.sample import starts_at_bounds, word
 from qat.quantizers.ready_made import ready_made_names
 from qat.quantizers.role_table import role_of
+from safetensors.torch import save_file
+
+from qat import config, quantizers
+from qat.inject import ExtendedInjector
 from qat_cli.recipes import list_recipes, load_recipe
 
 HERE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""The tutorial "Anatomy of a Quantizer", cell by cell, in its order, with imports from ``qat``.
+"""The tutorial "Anatomy of a Quantizer", cell by cell, in its order.
 
 What the text prints of random numbers is stated as a claim: the values that may occur, the fields
 of a ``QuantTensor``, which scale equals which. Classes that a cell declares are declared here at
@@ -6,6 +6,7 @@ the place of that cell.
 """
 
 import inspect
+import re
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def test_cell_02_tensor_quant_has_the_parts_that_the_text_prints(backend):
 
 def test_cell_03_04_the_source_of_a_component_can_be_read():
     source = inspect.getsource(BinaryQuant)
-    assert source.startswith("class BinaryQuant(ScriptModule):")
+    assert source.startswith("class BinaryQuant(jit.ScriptModule):")
     assert "binary_sign_ste(x) * scale" in source
 
 
@@ -478,8 +479,8 @@ def test_cell_36_what_is_needed_and_not_declared_is_named():
         QuantIdentity(
             act_quant=AdvancedActQuantizer, is_clamped=True, scaling_per_output_channel=True
         )
-    expected = "'AdvancedActQuantizer' can not resolve attribute 'per_channel_broadcastable_shape'"
-    assert str(raised.value).startswith(expected)
+    expected = "'AdvancedActQuantizer' can ?not resolve attribute 'per_channel_broadcastable_shape'"
+    assert re.match(expected, str(raised.value))
 
 
 def test_cell_39_passing_it_in_gives_a_scale_per_channel():

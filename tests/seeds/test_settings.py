@@ -1,4 +1,4 @@
-"""The text "Settings", sentence by sentence: each flag through its variable and at run time.
+"""The text "Settings", sentence by sentence, in variables and at run time.
 
 One program runs once per environment, each in a process of its own; all are started together.
 """

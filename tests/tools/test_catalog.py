@@ -5,7 +5,7 @@ from torch import nn
 
 from qat.inject import ExtendedInjector
 from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerTensorFloat, ready_made_names
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 from tools.docs.catalog import ARITHMETIC, arithmetic_of, catalog, entry
 
 ENTRIES = {each.name: each for each in catalog()}

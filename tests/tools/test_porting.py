@@ -1,4 +1,4 @@
-"""The porting table: what it says is there can be imported, what it says is missing can not."""
+"""The porting table: what it says is there can be imported, what it says is missing cannot."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_the_names_are_those_of_the_brevitas_that_is_installed(folder):
     )
     assert done.returncode == 0, done.stderr
     installed = json.loads(done.stdout.splitlines()[-1])
-    written = json.loads((ROOT / "docs" / "brevitas_names.json").read_text())
+    written = json.loads((ROOT / "tools" / "docs" / "brevitas_names.json").read_text())
     if installed["version"] != written["version"]:
         pytest.skip(f"Brevitas {installed['version']}; the names are of {written['version']}")
     assert installed["names"] == written["names"]

@@ -1,35 +1,43 @@
-"""Writes the pages that are made from the code: ``make docs``."""
+"""Writer of the files that are made from the code: ``make docs``."""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.docs import porting_page, quantizers_page
+from tools.docs import minifloat_stub, porting_page, quantizers_page
+from tools.docs.architecture import page as architecture_page
+from tools.docs.architecture import picture
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES: dict[str, Callable[[], str]] = {
-    "quantizers.md": quantizers_page.page,
-    "porting.md": porting_page.page,
+ROOT = Path(__file__).parents[2]
+#: Path from the root of the repository -> what makes its text.
+FILES: dict[str, Callable[[], str]] = {
+    "docs/quantizers.md": quantizers_page.page,
+    "docs/porting.md": porting_page.page,
+    "docs/architecture.md": architecture_page.page,
+    "docs/architecture.svg": picture.picture,
+    "core/qat/quantizers/ready/minifloat.pyi": minifloat_stub.stub,
 }
 
 
 def main() -> int:
-    """Write all pages; with ``--check`` only say which are not current (exit code 1)."""
+    """Write all files; with ``--check`` only say which are not current (exit code 1)."""
     parser = argparse.ArgumentParser(prog="python -m tools.docs.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, say what would change")
     check = parser.parse_args().check
-    changed = [name for name, page in PAGES.items() if _current(name) != page()]
+    made = {name: make() for name, make in FILES.items()}
+    changed = [name for name, text in made.items() if not is_current(name, text)]
     for name in changed:
         if not check:
-            (DOCS / name).write_text(PAGES[name]())
-        print(f"{'not current' if check else 'written'}: docs/{name}")
+            (ROOT / name).write_text(made[name])
+        print(f"{'not current' if check else 'written'}: {name}")
     return 1 if check and changed else 0
 
 
-def _current(name: str) -> str:
-    path = DOCS / name
-    return path.read_text() if path.is_file() else ""
+def is_current(name: str, text: str) -> bool:
+    """Whether the file says ``text`` already."""
+    path = ROOT / name
+    return path.is_file() and path.read_text() == text
 
 
 if __name__ == "__main__":

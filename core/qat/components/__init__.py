@@ -5,6 +5,7 @@ from qat.components.bit_width import BitWidthParameter as BitWidthParameter
 from qat.components.bit_width import BitWidthStatefulConst as BitWidthStatefulConst
 from qat.components.bit_width import MsbClampBitWidth as MsbClampBitWidth
 from qat.components.bit_width import RemoveBitwidthParameter as RemoveBitwidthParameter
+from qat.components.buffers import StatelessBuffer as StatelessBuffer
 from qat.components.clamp import ClampMin as ClampMin
 from qat.components.clamp import InplaceTensorClampSte as InplaceTensorClampSte
 from qat.components.clamp import ScalarClamp as ScalarClamp
@@ -13,7 +14,6 @@ from qat.components.clamp import ScalarClampSte as ScalarClampSte
 from qat.components.clamp import TensorClamp as TensorClamp
 from qat.components.clamp import TensorClampSte as TensorClampSte
 from qat.components.delay import DelayWrapper as DelayWrapper
-from qat.components.pre_zero_point import PreZeroCenterZeroPoint as PreZeroCenterZeroPoint
 from qat.components.quant import BinaryQuant as BinaryQuant
 from qat.components.quant import ClampedBinaryQuant as ClampedBinaryQuant
 from qat.components.quant import DecoupledIntQuant as DecoupledIntQuant
@@ -94,7 +94,6 @@ from qat.components.scaling import hold_statistics as hold_statistics
 from qat.components.scaling import statistics_left as statistics_left
 from qat.components.sharpness import ProgressiveSharpness as ProgressiveSharpness
 from qat.components.sharpness import set_progress as set_progress
-from qat.components.stateless import StatelessBuffer as StatelessBuffer
 from qat.components.stats import MSE as MSE
 from qat.components.stats import AbsAve as AbsAve
 from qat.components.stats import AbsMax as AbsMax
@@ -120,6 +119,7 @@ from qat.components.views import OverBatchOverTensorView as OverBatchOverTensorV
 from qat.components.views import OverOutputChannelView as OverOutputChannelView
 from qat.components.views import OverRowView as OverRowView
 from qat.components.views import OverTensorView as OverTensorView
+from qat.components.weight_transforms import PreZeroCenterZeroPoint as PreZeroCenterZeroPoint
 from qat.components.weight_transforms import Standardize as Standardize
 from qat.components.weight_transforms import TanhNormalize as TanhNormalize
 from qat.components.zero_point import ParameterFromRuntimeZeroPoint as ParameterFromRuntimeZeroPoint

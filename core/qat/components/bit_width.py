@@ -1,4 +1,4 @@
-"""Bit widths: fixed, kept with the state, learned, or what is left of the input's."""
+"""Bit widths: fixed, learned, or those left of an input's."""
 
 import numbers
 from typing import Optional
@@ -6,8 +6,8 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
+from qat.components.buffers import scalar
 from qat.components.restrict import IntRestrictValue
-from qat.components.stateless import scalar
 from qat.enums import BitWidthImplType
 from qat.ops import abs_binary_sign_grad, scalar_clamp_ste
 

@@ -1,4 +1,4 @@
-"""Restriction of numbers, scales above all, to a set: floats, whole numbers, powers of two.
+"""Restrictions of scales and other numbers to floats, integers, powers of two.
 
 A restriction has two directions. ``forward`` maps the stored number to the one that is used;
 ``preprocess()`` is a module for the way back, from a wanted number to the one to store.
@@ -9,10 +9,9 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from qat.components.clamp import ScalarClampMinSte
 from qat.components.rounding import RoundSte
 from qat.enums import RestrictValueType
-from qat.ops import binary_sign, float_step, keep_from_zero, scalar_clamp_min_ste, smallest_normal
+from qat.ops import binary_sign, float_step, scalar_clamp_min_ste, smallest_normal
 
 
 class _LogTwo(nn.Module):
@@ -55,17 +54,19 @@ class LogFloatRestrictValue(nn.Module):
         return torch.pow(2.0, x)
 
 
-class IntRestrictValue(nn.Module):
+class _Rounded(nn.Module):
+    def __init__(self, restrict_value_float_to_int_impl: Optional[nn.Module] = None) -> None:
+        super().__init__()
+        given = restrict_value_float_to_int_impl
+        self.float_to_int_impl = RoundSte() if given is None else given
+
+
+class IntRestrictValue(_Rounded):
     """A whole number ``float_to_int(x)``; stored as it is.
 
     Args:
         restrict_value_float_to_int_impl: ``RoundSte()``, to the nearest, unless given.
     """
-
-    def __init__(self, restrict_value_float_to_int_impl: Optional[nn.Module] = None) -> None:
-        super().__init__()
-        given = restrict_value_float_to_int_impl
-        self.float_to_int_impl = RoundSte() if given is None else given
 
     def preprocess(self) -> nn.Module:
         return nn.Identity()
@@ -74,18 +75,13 @@ class IntRestrictValue(nn.Module):
         return self.float_to_int_impl(x)
 
 
-class PowerOfTwoRestrictValue(nn.Module):
+class PowerOfTwoRestrictValue(_Rounded):
     """A power of two ``2 ** float_to_int(x)``, stored and learned as its base-2 logarithm.
 
     Args:
         restrict_value_float_to_int_impl: how the exponent becomes an integer; ``RoundSte()`` unless
             given. ``CeilSte()`` never makes a threshold smaller, so nothing new is clipped.
     """
-
-    def __init__(self, restrict_value_float_to_int_impl: Optional[nn.Module] = None) -> None:
-        super().__init__()
-        given = restrict_value_float_to_int_impl
-        self.float_to_int_impl = RoundSte() if given is None else given
 
     def preprocess(self) -> nn.Module:
         return _LogTwo()
@@ -122,33 +118,3 @@ RESTRICT = {
     RestrictValueType.INT: IntRestrictValue,
     RestrictValueType.POWER_OF_TWO: PowerOfTwoRestrictValue,
 }
-
-
-class _RestrictValue(nn.Module):
-    def __init__(self, restrict_value_impl: nn.Module) -> None:
-        super().__init__()
-        self.restrict_value_impl = restrict_value_impl
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.restrict_value_impl(x)
-
-
-class _SignedClampMin(nn.Module):
-    def __init__(self, min_val: float) -> None:
-        super().__init__()
-        self.min_val = float(min_val)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return keep_from_zero(x, self.min_val)
-
-
-class _ClampValue(nn.Module):
-    def __init__(self, scaling_min_val: Optional[float], keeps_sign: bool = False) -> None:
-        super().__init__()
-        clamp = _SignedClampMin if keeps_sign else ScalarClampMinSte
-        self.clamp_min_ste: nn.Module = (
-            nn.Identity() if scaling_min_val is None else clamp(scaling_min_val)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.clamp_min_ste(x)

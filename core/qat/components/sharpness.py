@@ -1,6 +1,6 @@
-"""How sharp the estimated gradient of a sign is, and how it sharpens over the training.
+"""Sharpness of a sign's estimated gradient, which grows over the training.
 
-A sharpness is part of the state dict: a run that is resumed goes on with the one it stopped at.
+It is part of the state dict: a run that is resumed goes on with the one it stopped at.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Views of a tensor that a statistic reduces: all of it, or one row per channel or sample."""
+"""Views of a tensor that a statistic reduces."""
 
 from typing import List, Optional, Tuple
 

@@ -1,7 +1,7 @@
-"""What is done to a weight before it is quantized, as part of its quantizer."""
+"""Transforms of a weight in front of its rounding."""
 
 import math
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -45,3 +45,27 @@ class TanhNormalize(nn.Module):
         t = torch.tanh(x)
         largest = torch.max(torch.abs(t))
         return t / torch.where(largest == 0, torch.ones_like(largest), floor_scale(largest))
+
+
+class PreZeroCenterZeroPoint(nn.Module):
+    """``-mean(x) / scale`` per output channel, no integer; called ``(x, scale, bit_width)``.
+
+    Args:
+        pre_scaling_view_impl: view ``[channels, elements]``.
+        pre_scaling_shape: one entry per channel, broadcastable to ``x``.
+    Source: A2Q+, Colbert et al. 2024, arXiv:2401.10432.
+    """
+
+    def __init__(
+        self, pre_scaling_view_impl: nn.Module, pre_scaling_shape: Tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.pre_scaling_view_impl = pre_scaling_view_impl
+        self.shape = list(pre_scaling_shape)
+
+    def forward(self, x: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
+        return -self.mean(x) / scale
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean per output channel, broadcastable to ``x``."""
+        return torch.mean(self.pre_scaling_view_impl(x), dim=1).reshape(self.shape)

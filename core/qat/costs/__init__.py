@@ -1,4 +1,4 @@
-"""What a model costs: bits, bytes, multiplications, bit operations, layer by layer."""
+"""Costs of a model, layer by layer: bits, bytes, multiplications, bit operations."""
 
 from qat.costs.measure import measure_costs as measure_costs
 from qat.costs.table import Costs as Costs

@@ -1,4 +1,4 @@
-"""How many bits the values of each tensor have, followed from quantizers to products."""
+"""Bits of each tensor's values, followed from quantizers to products."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model and one example to the table of its costs."""
+"""The table of a model's costs, from one example."""
 
 from __future__ import annotations
 

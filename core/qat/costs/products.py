@@ -1,4 +1,4 @@
-"""The operations that are made of multiply-accumulates, and how many each has.
+"""Operations that are made of multiply-accumulates, and how many each has.
 
 torch computes convolutions, linear layers, attention and recurrent layers with the few operations
 here, so that counting them counts all of these, wherever a model calls them.

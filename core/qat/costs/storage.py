@@ -1,4 +1,4 @@
-"""How many bits a layer's numbers take when they are packed."""
+"""The bits that a layer's numbers take when they are packed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from qat.costs.table import ScaleRange
-from qat.enums import RestrictValueType
+from qat.enums import RestrictValueType, choice
+from qat.granularity import PerGroup
 from qat.proxy import BiasQuantProxyFromInjector, QuantProxy, WeightQuantProxyFromInjector
 from qat.proxy.accumulator import AccumulatorQuantProxy
 
@@ -81,11 +82,11 @@ class Storage:
         self.packed_bits += scale.numel() * _scale_bits(proxy, scale)
         if isinstance(proxy, WeightQuantProxyFromInjector):
             self.scales.append(scale)
-        zero_point, bit_width = proxy.zero_point(), proxy.bit_width()
-        if zero_point is not None and bit_width is not None and bool(zero_point.ne(0).any()):
+        zero_point = proxy.zero_point()
+        if zero_point is not None and bool(zero_point.ne(0).any()):
             zero_point = _one_per_group(proxy, zero_point.detach(), quantized)
             is_whole = bool(zero_point.eq(zero_point.round()).all())
-            each = _mean(bit_width) if is_whole else 8 * zero_point.element_size()
+            each = _bits(proxy) if is_whole else 8 * zero_point.element_size()
             self.packed_bits += zero_point.numel() * each
 
 
@@ -100,16 +101,15 @@ def add_quantizer(storage: Storage, proxy: QuantProxy, done: set[int]) -> None:
     if not proxy.is_quant_enabled or isinstance(proxy, AccumulatorQuantProxy):
         return  # an accumulator has the grid of its input
     if isinstance(proxy, WeightQuantProxyFromInjector):
-        bits = _mean(_known(proxy.bit_width()))
+        bits = _bits(proxy)
         for weight in _fresh((layer.weight for layer in proxy.tracked_modules), done):
             storage.pack(weight, bits, is_weight=True)
         storage.add_grid(proxy, proxy.tracked_modules[0].weight)  # type: ignore[arg-type]
     elif isinstance(proxy, BiasQuantProxyFromInjector):
-        has_own = proxy.has_own_scale()
-        bits = _mean(_known(proxy.bit_width())) if has_own else proxy.quant_injector.bit_width
+        bits = _bits(proxy)
         for bias in _fresh((layer.bias for layer in proxy.tracked_modules), done):
             storage.pack(bias, bits, is_weight=False)
-        if has_own:
+        if proxy.has_own_scale():
             storage.add_grid(proxy, None)
     else:
         storage.add_grid(proxy, None)
@@ -127,30 +127,29 @@ def _fresh(tensors: Iterable[Any], done: set[int]) -> list[Tensor]:
 
 
 def _one_per_group(proxy: QuantProxy, spread: Tensor, quantized: Tensor | None) -> Tensor:
-    quantizer: Any = proxy.tensor_quant
     is_spread = quantized is not None and spread.shape == quantized.shape and spread.numel() > 1
-    if not is_spread or not hasattr(quantizer, "group_size"):
+    groups = proxy.granularity
+    if not is_spread or not isinstance(groups, PerGroup):
         return spread.reshape(-1)
-    dim, size = int(quantizer.group_dim), int(quantizer.group_size)
-    starts = range(0, spread.shape[dim], size)
-    return spread.movedim(dim, 0)[list(starts)].reshape(-1)
+    starts = range(0, spread.shape[groups.axis], groups.size)
+    return spread.movedim(groups.axis, 0)[list(starts)].reshape(-1)
 
 
 def _scale_bits(proxy: QuantProxy, scale: Tensor) -> int:
     injector = proxy.quant_injector
-    kind = injector.restrict_scaling_type if "restrict_scaling_type" in injector else None
-    is_power = str(kind).lower() == RestrictValueType.POWER_OF_TWO
-    return EXPONENT_BITS if is_power else 8 * scale.element_size()
+    if "restrict_scaling_type" in injector:
+        word = injector.restrict_scaling_type
+        kind = choice(RestrictValueType, word, "restrict_scaling_type")
+        if kind is RestrictValueType.POWER_OF_TWO:
+            return EXPONENT_BITS
+    return 8 * scale.element_size()
 
 
 def _type_bits(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size() * 8
 
 
-def _known(bit_width: Tensor | None) -> Tensor:
-    assert bit_width is not None  # a quantizer that is enabled has one
-    return bit_width
-
-
-def _mean(bit_width: Tensor) -> float:
-    return float(bit_width.detach().float().mean())
+def _bits(proxy: QuantProxy) -> int:
+    format = proxy.format
+    assert format is not None  # a quantizer of weights or biases that is enabled has one
+    return format.bit_width

@@ -1,4 +1,4 @@
-"""The figures of a model's costs, and what is added up from them.
+"""Figures of a model's costs, and the sums of them.
 
 MACs are the multiplications of convolutions and matrix products, each with the addition behind it.
 Bit operations are ``MACs x bits of one factor x bits of the other``, with 32 bits for a float: what

@@ -1,4 +1,4 @@
-"""Running a model once, with an eye on every product of two tensors."""
+"""One observed run of a model: every product of two tensors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from qat.costs.grids import MOVES, Grids, Values
 from qat.costs.products import PRODUCTS
+from qat.nn.modes import evaluating
 from qat.proxy import QuantProxy, WeightQuantProxyFromInjector
 from qat.tensor import QuantTensor
 
@@ -83,7 +84,7 @@ class Observation:
 
 
 def observe(model: nn.Module, example: Tensor, layers: Mapping[nn.Module, str]) -> Observation:
-    """Run ``model`` on ``example`` in evaluation mode; the mode is restored.
+    """Run ``model`` on ``example`` in evaluation mode; every mode is restored.
 
     Args:
         model: float or quantized.
@@ -92,14 +93,8 @@ def observe(model: nn.Module, example: Tensor, layers: Mapping[nn.Module, str]) 
             that runs. Modules that are absent, those inside quantizers, are not looked into.
     """
     watch = _Watch(model)
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.eval()
-        with torch.no_grad(), _plain_operations(), _hooks(watch, layers), watch:
-            model(example)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with evaluating(model), torch.no_grad(), _plain_operations(), _hooks(watch, layers), watch:
+        model(example)
     return watch.seen
 
 

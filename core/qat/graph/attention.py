@@ -1,4 +1,4 @@
-"""Multi-head attention in a model: which quantizers its parts get, and what the table says of it.
+"""Multi-head attention in a model: its quantizers and its report.
 
 The rules speak of it by the words of any layer with a weight. ``weight`` and ``bias`` are those of
 all its projections; ``input`` is for every operand of a matrix product that is no weight: what
@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import nn
 
+from qat.enums import Site
 from qat.graph.build import built_or_named, check_effect, named_injector
 from qat.graph.report import LayerReport, describe, weight_row
-from qat.graph.rules import Decision, QuantizerChoice, Role
-from qat.graph.sites import ATTENTION_ROLES
+from qat.graph.rules import Decision, QuantizerChoice
+from qat.graph.sites import ATTENTION_SITES
 from qat.nn import QuantMultiheadAttention
 from qat.nn.attention.scaled_dot_product import ATTENTION_QUANTIZERS
 
@@ -30,32 +31,32 @@ def build_attention(
     Returns:
         None where the rules choose no quantizer for it.
     """
-    choices = {role: decision.choice(role) for role in ATTENTION_ROLES}
+    choices = {site: decision.choice(site) for site in ATTENTION_SITES}
     if layer.in_proj_bias is None:
-        choices[Role.BIAS] = None
+        choices[Site.BIAS] = None
     if all(choice is None for choice in choices.values()):
         return None
     injectors = {
-        role: None if choice is None else named_injector(name, role, choice)
-        for role, choice in choices.items()
+        site: None if choice is None else named_injector(name, site, choice)
+        for site, choice in choices.items()
     }
     quantizers: dict[str, Any] = {
-        f"{part}_{role.value}_quant": injectors[role]
+        f"{part}_{site}_quant": injectors[site]
         for part in ("in_proj", "out_proj")
-        for role in (Role.INPUT, Role.WEIGHT, Role.BIAS)
+        for site in (Site.INPUT, Site.WEIGHT, Site.BIAS)
     }
-    quantizers["out_proj_output_quant"] = injectors[Role.OUTPUT]
+    quantizers["out_proj_output_quant"] = injectors[Site.OUTPUT]
     for part in OPERANDS:
-        quantizers[f"{part}_quant"] = _of_operand(part, injectors[Role.INPUT], choices[Role.INPUT])
+        quantizers[f"{part}_quant"] = _of_operand(part, injectors[Site.INPUT], choices[Site.INPUT])
     if input_on_grid:
         quantizers["in_proj_input_quant"] = None
     built: QuantMultiheadAttention = built_or_named(
         name, lambda: QuantMultiheadAttention.from_float(layer, **quantizers)
     )
     for linear in _projections(built).values():
-        for role, proxy in linear.proxies().items():
+        for site, proxy in linear.proxies().items():
             if proxy.is_quant_enabled:
-                check_effect(name, Role(role), choices[Role(role)], proxy)
+                check_effect(name, site, choices[site], proxy)
     return built
 
 

@@ -1,4 +1,4 @@
-"""Bias quantizers that live in the scale of the accumulator need the scale of the layer's input."""
+"""Scales handed on to biases that are quantized in them."""
 
 from torch import nn
 

@@ -1,13 +1,14 @@
-"""Building the quantized module for one place from what the rules chose for it."""
+"""The quantized module for one place, as the rules chose it."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from qat.graph.functions import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
+from qat.enums import Site
+from qat.graph.layers import ACTIVATION_LAYERS, WEIGHT_LAYERS, Activation
 from qat.graph.quantizer import injector_for
-from qat.graph.rules import Decision, QuantizerChoice, Role
+from qat.graph.rules import Decision, QuantizerChoice
 from qat.graph.sites import weight_layer_class
 from qat.inject import DependencyError
 from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity
@@ -25,19 +26,19 @@ def build_weight_layer(
     """
     float_class: Any = weight_layer_class(layer)
     quantized = WEIGHT_LAYERS[float_class]
-    roles = [Role(role) for role in quantized.roles]
-    if getattr(layer, "bias", None) is None and Role.BIAS in roles:
-        roles.remove(Role.BIAS)
-    if input_on_grid and Role.INPUT in roles:
-        roles.remove(Role.INPUT)
+    sites = list(quantized.sites)
+    if getattr(layer, "bias", None) is None and Site.BIAS in sites:
+        sites.remove(Site.BIAS)
+    if input_on_grid and Site.INPUT in sites:
+        sites.remove(Site.INPUT)
     quantizers: dict[str, Any] = {"weight_quant": None}
-    for role in roles:
-        choice = decision.choice(role)
+    for site in sites:
+        choice = decision.choice(site)
         if choice is not None:
-            quantizers[f"{role.value}_quant"] = named_injector(name, role, choice)
+            quantizers[f"{site}_quant"] = named_injector(name, site, choice)
     built = built_or_named(name, lambda: quantized.from_float(layer, **quantizers))
-    for role in roles:
-        check_effect(name, role, decision.choice(role), built.proxies()[role.value])
+    for site in sites:
+        check_effect(name, site, decision.choice(site), built.proxies()[site])
     return built
 
 
@@ -45,16 +46,16 @@ def build_activation(
     name: str, activation: Activation, module: nn.Module, decision: Decision
 ) -> nn.Module:
     """The module in place of an activation function; ``module`` computes it in float."""
-    choice = decision.choice(Role.ACTIVATION)
+    choice = decision.choice(Site.ACTIVATION)
     function = decision.activation_function if activation.relu_like else "keep"
     signed = activation.signed if function == "keep" else True
     if choice is None:
         return {"keep": module, "identity": nn.Identity(), "hardtanh": nn.Hardtanh()}[function]
-    injector: Any = named_injector(name, Role.ACTIVATION, choice)
+    injector: Any = named_injector(name, Site.ACTIVATION, choice)
     if signed and "signed" not in choice.overrides and injector.signed is False:
         injector = injector.let(signed=True)
     built = built_or_named(name, lambda: _quantized_activation(function, module, injector))
-    check_effect(name, Role.ACTIVATION, choice, built.act_quant)
+    check_effect(name, Site.ACTIVATION, choice, built.act_quant)
     return built
 
 
@@ -71,38 +72,38 @@ def _quantized_activation(function: str, module: nn.Module, injector: Any) -> Qu
 
 def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
     """The module in place of an addition, with its operands quantized on one grid."""
-    injector = named_injector(name, Role.ADD, choice)
+    injector = named_injector(name, Site.ADD, choice)
     built = built_or_named(name, lambda: QuantEltwiseAdd(injector, output_quant=None))
-    check_effect(name, Role.ADD, choice, built.input_quant)
+    check_effect(name, Site.ADD, choice, built.input_quant)
     return built
 
 
-def check_effect(name: str, role: Role, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:
+def check_effect(name: str, site: Site, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:
     """Refuse attributes that the quantizer does not use as it is set; ``name`` is the layer's.
 
     Raises:
-        ValueError: names layer, role and attributes.
+        ValueError: names layer, site and attributes.
     """
     if choice is None:
         return
     without = [key for key in choice.overrides if not proxy.has_effect(key)]
     if without:
         raise ValueError(
-            f"{role.value} of layer {name!r}: {choice.quantizer} as it is set here does not use "
+            f"{site} of layer {name!r}: {choice.quantizer} as it is set here does not use "
             f"{', '.join(without)}; leave it out or choose another quantizer."
         )
 
 
-def named_injector(name: str, role: Role, choice: QuantizerChoice) -> Any:
+def named_injector(name: str, site: Site, choice: QuantizerChoice) -> Any:
     """The injector of ``choice``; an error names the layer."""
     try:
-        return injector_for(choice, role)
+        return injector_for(choice, site)
     except ValueError as error:
-        raise ValueError(f"{role.value} of layer {name!r}: {error}") from error
+        raise ValueError(f"{site} of layer {name!r}: {error}") from error
 
 
 def built_or_named(name: str, build: Callable[[], Any]) -> Any:
-    """What ``build`` gives; an error names the layer."""
+    """The result of ``build``; an error names the layer."""
     try:
         return build()
     except (ValueError, TypeError, DependencyError) as error:

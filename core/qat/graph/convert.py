@@ -1,21 +1,26 @@
-"""Quantizing a float model: modules by their type, functions in ``forward`` by tracing."""
+"""Conversion of a float model to a quantized one by rules.
+
+Modules are found by their type, functions in ``forward`` by tracing.
+"""
 
 from collections.abc import Sequence
 
 from torch import Tensor, fx, nn
 
+from qat.enums import Site
 from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_add, build_weight_layer
 from qat.graph.float_parts import float_notes
-from qat.graph.grid import lies_on_grid
 from qat.graph.in_place import follow_in_place
 from qat.graph.modules_only import quantize_modules
+from qat.graph.on_grid import lies_on_grid
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
-from qat.graph.rules import Decision, Role, Rule, decide
+from qat.graph.rules import Decision, Rule, decide
 from qat.graph.sites import Place, find_places, is_attention
-from qat.graph.trace import TraceFailure, modes_kept, trace
+from qat.graph.trace import TraceFailure, trace
 from qat.nn.activation import QuantActivation
+from qat.nn.modes import modes_kept
 
 
 def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:
@@ -41,9 +46,11 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
     converted = traced.graph_module
     follow_in_place(converted)
     places = find_places(converted)
-    decisions = decide(rules, [place.site for place in places])
+    decisions = decide(rules, [place.location for place in places])
     rows = [
-        row for place in places for row in _convert(converted, place, decisions[place.site.name])
+        row
+        for place in places
+        for row in _convert(converted, place, decisions[place.location.name])
     ]
     converted.graph.lint()
     converted.recompile()
@@ -57,7 +64,7 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
 def _convert(converted: fx.GraphModule, place: Place, decision: Decision) -> list[LayerReport]:
     if is_attention(place.module):
         return _convert_attention(converted, place, decision)
-    if Role.WEIGHT in place.site.roles:
+    if Site.WEIGHT in place.location.sites:
         return [_convert_weight_layer(converted, place, decision)]
     if place.activation is not None:
         return [_convert_activation(converted, place, decision)]
@@ -67,37 +74,38 @@ def _convert(converted: fx.GraphModule, place: Place, decision: Decision) -> lis
 def _convert_attention(
     converted: fx.GraphModule, place: Place, decision: Decision
 ) -> list[LayerReport]:
-    name, layer = place.site.name, place.module
+    name, layer = place.location.name, place.module
     assert isinstance(layer, nn.MultiheadAttention)
     # Queries, keys and values: all of them pass through the one quantizer, or none does.
     given = [source for node in place.nodes for source in node.all_input_nodes]
     on_grid = all(lies_on_grid(converted, source) for source in given)
     attention = build_attention(name, layer, decision, on_grid)
     if attention is None:
-        return [LayerReport(name, place.site.module_type, "float", "-", "-")]
+        return [LayerReport(name, place.location.module_type, "float", "-", "-")]
     converted.set_submodule(name, attention)
-    in_float = decision.choice(Role.INPUT) is None and not on_grid
+    in_float = decision.choice(Site.INPUT) is None and not on_grid
     return attention_rows(name, attention, "input in float" if in_float else "")
 
 
 def _convert_weight_layer(
     converted: fx.GraphModule, place: Place, decision: Decision
 ) -> LayerReport:
-    name, layer = place.site.name, place.module
+    name, layer = place.location.name, place.module
     assert layer is not None
     on_grid = all(lies_on_grid(converted, node.all_input_nodes[0]) for node in place.nodes)
     quantized = build_weight_layer(name, layer, decision, on_grid)
     if not quantized.has_quantizers():
-        return LayerReport(name, place.site.module_type, "float", "-", "-")
+        return LayerReport(name, place.location.module_type, "float", "-", "-")
     converted.set_submodule(name, quantized)
     proxies = quantized.proxies()
-    in_float = "input" in proxies and not proxies["input"].is_quant_enabled and not on_grid
+    at_input = proxies.get(Site.INPUT)
+    in_float = at_input is not None and not at_input.is_quant_enabled and not on_grid
     note = "input in float" if in_float else ""
     return weight_row(name, type(quantized).__name__, proxies, note)
 
 
 def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:
-    node, activation, name = place.nodes[0], place.activation, place.site.name
+    node, activation, name = place.nodes[0], place.activation, place.location.name
     assert activation is not None
     arguments = tuple(node.args[1:]) if node.op != "call_module" else ()
     module = place.module
@@ -119,8 +127,8 @@ def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decis
 
 
 def _convert_add(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:
-    node, name = place.nodes[0], place.site.name
-    choice = decision.choice(Role.ADD)
+    node, name = place.nodes[0], place.location.name
+    choice = decision.choice(Site.ADD)
     if choice is None:
         return LayerReport(name, "add", "-", "float", "-")
     module = build_add(name, choice)

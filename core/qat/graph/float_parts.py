@@ -1,24 +1,15 @@
-"""What a converted model still computes in float, in words."""
+"""Notes on the parts of a converted model that stay in float."""
 
 from collections import Counter
 from collections.abc import Iterable
 
 from torch import fx, nn
 
-from qat.graph.functions import (
-    ACTIVATION_MODULES,
-    GRID_KEEPING_FUNCTIONS,
-    GRID_KEEPING_METHODS,
-    GRID_KEEPING_MODULES,
-)
+from qat.graph.layers import ACTIVATION_MODULES, QUANTIZED
+from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID_KEEPING_MODULES
 from qat.graph.sites import gives_activations, is_add, is_weight_site
 from qat.graph.trace import is_torchs_own, scope_of
-from qat.nn import QuantMultiheadAttention
-from qat.nn.activation import QuantActivation
-from qat.nn.base.quantized_weight import QuantizedWeight
-from qat.nn.eltwise import QuantEltwiseAdd
 
-QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd, QuantMultiheadAttention)
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -40,7 +31,7 @@ def float_notes(model: fx.GraphModule) -> list[str]:
 
 
 def module_notes(parts: Iterable[tuple[str, nn.Module]]) -> list[str]:
-    """The same for a model that is no graph, from its modules by name."""
+    """The same for a model without a graph, from its modules by name."""
     norms = 0
     others: dict[str, list[str]] = {}
     for name, module in parts:

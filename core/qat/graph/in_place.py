@@ -1,18 +1,17 @@
-"""In-place functions in a traced model: later reads of what they changed see the change.
+"""In-place functions of a traced model, made out-of-place ones.
 
-``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. Where the converter puts a
-module that gives a new tensor instead, those reads have to be led to the new tensor. A change seen
-through a view made before it is not followed.
+``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. The converter puts
+modules in their place that give a new tensor, so those reads are led to the new tensor. A change
+that is seen through a view made before it is not followed.
 """
 
-import inspect
 import operator
 
 import torch
 from torch import fx
 from torch.nn import functional as F
 
-from qat.graph.functions import Activation
+from qat.graph.layers import Activation
 from qat.graph.sites import activation_of, is_add
 
 _OUT_OF_PLACE = {
@@ -51,5 +50,4 @@ def _says_in_place(node: fx.Node, activation: Activation | None) -> bool:
     if activation is None:
         return False
     given = {name: item for name, item in node.kwargs.items() if name != "input"}
-    arguments = inspect.signature(activation.make).bind(*node.args[1:], **given).arguments
-    return bool(arguments.get("inplace", False))
+    return bool(activation.arguments(*node.args[1:], **given).get("inplace", False))

@@ -1,4 +1,7 @@
-"""The way for models that do not trace: replace modules, and say which functions stay in float."""
+"""Conversion of models that do not trace: module by module.
+
+Functions in their ``forward`` stay in float, which is said in the notes.
+"""
 
 import copy
 from collections import Counter
@@ -9,32 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from qat.enums import Site
 from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_weight_layer
-from qat.graph.float_parts import QUANTIZED, module_notes
-from qat.graph.functions import (
-    ACTIVATION_FUNCTIONS,
-    ACTIVATION_MODULES,
-    ADD_FUNCTIONS,
-    GRID_KEEPING_FUNCTIONS,
-    GRID_KEEPING_METHODS,
-)
+from qat.graph.float_parts import module_notes
+from qat.graph.layers import ACTIVATION_MODULES, FUNCTION_NAMES, QUANTIZED
+from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
-from qat.graph.rules import Decision, Role, Rule, Site, decide
-from qat.graph.sites import Place, is_weight_site, mark_ends, weight_site
-from qat.graph.trace import is_torchs_own, modes_kept
+from qat.graph.rules import Decision, Location, Rule, decide
+from qat.graph.sites import Place, is_weight_site, mark_ends, weight_location
+from qat.graph.trace import is_torchs_own
+from qat.nn.modes import modes_kept
 
-#: How rules call a function, where that is not its own name.
-_NAMES: dict[Any, str] = {
-    **{function: activation.name for function, activation in ACTIVATION_FUNCTIONS.items()},
-    **dict.fromkeys(ADD_FUNCTIONS, "add"),
-    Tensor.__radd__: "add",
-    Tensor.relu: "ReLU",
-    Tensor.relu_: "ReLU",
-    Tensor.sigmoid: "Sigmoid",
-    Tensor.tanh: "Tanh",
-}
 _KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
     *GRID_KEEPING_METHODS,
     "get",  # a property: x.T, x.shape
@@ -48,10 +38,10 @@ def quantize_modules(
     converted = _copy_with_same_tensors(model)
     places = _find_modules(converted)
     paths = _paths(converted)
-    decisions = decide(rules, [place.site for place in places])
+    decisions = decide(rules, [place.location for place in places])
     rows: list[LayerReport] = []
     for place in places:
-        replacement, own_rows = _build(place, decisions[place.site.name])
+        replacement, own_rows = _build(place, decisions[place.location.name])
         rows += own_rows
         if replacement is not None:
             assert place.module is not None
@@ -66,10 +56,10 @@ def quantize_modules(
 
 
 def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[LayerReport]]:
-    """What takes the place of its module, None where that stays, and the rows for it."""
-    name, module = place.site.name, place.module
+    """The module in its place, None where the float one stays, and its rows."""
+    name, module = place.location.name, place.module
     assert module is not None
-    in_float = LayerReport(name, place.site.module_type, "float", "-", "-")
+    in_float = LayerReport(name, place.location.module_type, "float", "-", "-")
     if place.activation is not None:
         activation = build_activation(name, place.activation, module, decision)
         act = getattr(activation, "act_quant", None)
@@ -119,12 +109,12 @@ def _find_modules(model: nn.Module) -> list[Place]:
     for name, module in _parts(model):
         activation = ACTIVATION_MODULES.get(type(module))
         if name and is_weight_site(module):
-            place = Place(weight_site(name, module), [], module=module)
+            place = Place(weight_location(name, module), [], module=module)
             weights.append(place)
             places.append(place)
         elif name and activation is not None:
-            site = Site(name, activation.name, frozenset({Role.ACTIVATION}))
-            places.append(Place(site, [], activation, module))
+            location = Location(name, activation.name, frozenset({Site.ACTIVATION}))
+            places.append(Place(location, [], activation, module))
     mark_ends(weights)
     return places
 
@@ -140,7 +130,7 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.depth == 0 and _has_floats(result):
-            name = _NAMES.get(func) or str(func.__name__).strip("_")
+            name = FUNCTION_NAMES.get(func) or str(func.__name__).strip("_")
             if name not in _KEEP_GRID:
                 self.seen[name] += 1
         return result

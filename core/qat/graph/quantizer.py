@@ -1,24 +1,14 @@
-"""From a rule's choice to a checked injector."""
+"""The checked injector of a rule's choice."""
 
-from collections.abc import Mapping
-
-from qat.graph.rules import QuantizerChoice, Role
+from qat.enums import Site
+from qat.graph.rules import QuantizerChoice
 from qat.inject import ExtendedInjector
 from qat.quantizers import ready_made, ready_made_names
-from qat.quantizers.resolve.roles import ActResolver, BiasResolver, WeightResolver
-from qat.quantizers.resolve.vocabulary import knows, nearest_attribute
-
-_RESOLVER: Mapping[Role, type[ExtendedInjector]] = {
-    Role.WEIGHT: WeightResolver,
-    Role.BIAS: BiasResolver,
-    Role.INPUT: ActResolver,
-    Role.OUTPUT: ActResolver,
-    Role.ACTIVATION: ActResolver,
-    Role.ADD: ActResolver,
-}
+from qat.quantizers.resolve.roles import role_of
+from qat.quantizers.vocabulary import knows, nearest_attribute
 
 
-def injector_for(choice: QuantizerChoice, role: Role) -> type[ExtendedInjector]:
+def injector_for(choice: QuantizerChoice, site: Site) -> type[ExtendedInjector]:
     """The injector that ``choice`` describes.
 
     Raises:
@@ -27,13 +17,10 @@ def injector_for(choice: QuantizerChoice, role: Role) -> type[ExtendedInjector]:
     """
     name = str(choice.quantizer)
     quantizer = ready_made(name)
-    if not issubclass(quantizer, _RESOLVER[role]):
-        fitting = [
-            each for each in ready_made_names() if issubclass(ready_made(each), _RESOLVER[role])
-        ]
-        raise ValueError(
-            f"{name} is no {role.value} quantizer; choose one of {', '.join(fitting)}."
-        )
+    if role_of(quantizer) is not site.role:
+        known = ready_made_names()
+        fitting = [each for each in known if role_of(ready_made(each)) is site.role]
+        raise ValueError(f"{name} is no {site} quantizer; choose one of {', '.join(fitting)}.")
     unknown = [key for key in choice.overrides if not knows(quantizer, key)]
     if unknown:
         near = nearest_attribute(quantizer, unknown[0])

@@ -1,10 +1,11 @@
-"""What a conversion did: one row per layer, and what stayed in float."""
+"""Report of a conversion: one row per layer, notes on the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
+from qat.enums import Site
 from qat.proxy import QuantProxy
 
 
@@ -55,17 +56,17 @@ def describe(proxy: QuantProxy) -> str:
     return f"{bits} bit{sign} {name}"
 
 
-def weight_row(name: str, kind: str, proxies: Mapping[str, QuantProxy], note: str) -> LayerReport:
+def weight_row(name: str, kind: str, proxies: Mapping[Site, QuantProxy], note: str) -> LayerReport:
     """The row of a layer with a weight."""
-    shown = {role: describe(proxy) for role, proxy in proxies.items() if proxy.is_quant_enabled}
+    shown = {site: describe(proxy) for site, proxy in proxies.items() if proxy.is_quant_enabled}
     notes = [note] if note else []
-    if "bias" in shown:
-        notes.append(f"bias {shown['bias']}")
+    if Site.BIAS in shown:
+        notes.append(f"bias {shown[Site.BIAS]}")
     return LayerReport(
         name,
         kind,
-        shown.get("weight", "float"),
-        shown.get("input", "-"),
-        shown.get("output", "-"),
+        shown.get(Site.WEIGHT, "float"),
+        shown.get(Site.INPUT, "-"),
+        shown.get(Site.OUTPUT, "-"),
         ", ".join(notes),
     )

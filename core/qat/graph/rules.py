@@ -1,24 +1,14 @@
-"""Rules that say which quantizer goes where, and what they choose for one place in a model."""
+"""Rules that choose quantizers for the places of a model."""
 
 import difflib
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
-#: What a rule can make of a ReLU-like function.
+from qat.enums import Site
+
+#: Choices of a rule for ReLU-like functions.
 ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
-
-
-class Role(Enum):
-    """What a quantizer is for."""
-
-    WEIGHT = "weight"
-    BIAS = "bias"
-    INPUT = "input"
-    OUTPUT = "output"
-    ACTIVATION = "activation"
-    ADD = "add"
 
 
 @dataclass(frozen=True)
@@ -62,7 +52,7 @@ class Rule:
     Args:
         label: how messages call the rule.
         match: the places it speaks of.
-        choices: quantizer per role; None leaves that role in float, an absent one as it was.
+        choices: quantizer per site; None leaves that site in float, an absent one as it was.
         activation_function: ``"keep"``, or what ReLU-like functions become: ``"identity"`` or
             ``"hardtanh"``. None leaves it as it was.
         optional: whether it is fine that nothing matches.
@@ -70,7 +60,7 @@ class Rule:
 
     label: str
     match: LayerMatch
-    choices: Mapping[Role, QuantizerChoice | None]
+    choices: Mapping[Site, QuantizerChoice | None]
     activation_function: str | None = None
     optional: bool = False
 
@@ -83,52 +73,52 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Site:
+class Location:
     """A place in a model that a rule can speak of.
 
     Args:
         name: dotted name, of the module or made up from the module around a function call.
         module_type: class of the module or name of the function.
-        roles: the roles that quantizers can have there.
+        sites: where quantizers can sit there.
         is_first, is_last: whether it is the first or last layer with a weight.
     """
 
     name: str
     module_type: str
-    roles: frozenset[Role]
+    sites: frozenset[Site]
     is_first: bool = False
     is_last: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the rules chose for one site."""
+    """The choice of the rules for one location."""
 
-    choices: Mapping[Role, QuantizerChoice | None]
+    choices: Mapping[Site, QuantizerChoice | None]
     activation_function: str
 
-    def choice(self, role: Role) -> QuantizerChoice | None:
-        return self.choices.get(role)
+    def choice(self, site: Site) -> QuantizerChoice | None:
+        return self.choices.get(site)
 
 
 class UnmatchedRuleError(ValueError):
     """A rule speaks of no layer of the model."""
 
 
-def decide(rules: Sequence[Rule], sites: Sequence[Site]) -> dict[str, Decision]:
-    """The decision for each site, by its name.
+def decide(rules: Sequence[Rule], locations: Sequence[Location]) -> dict[str, Decision]:
+    """The decision for each location, by its name.
 
     Raises:
-        UnmatchedRuleError: a rule that is not optional matches no site in a role it names.
-        ValueError: a rule changes the quantizer of a role that has none.
+        UnmatchedRuleError: a rule that is not optional matches no location at a site it names.
+        ValueError: a rule changes the quantizer of a site that has none.
     """
-    decisions = {site.name: Decision({}, "keep") for site in sites}
+    decisions = {location.name: Decision({}, "keep") for location in locations}
     for rule in rules:
-        matched = [site for site in sites if _matches(rule, site)]
+        matched = [location for location in locations if _matches(rule, location)]
         if not matched and not rule.optional and _says_something(rule):
-            raise UnmatchedRuleError(_unmatched(rule, sites))
-        for site in matched:
-            decisions[site.name] = _apply(rule, site, decisions[site.name])
+            raise UnmatchedRuleError(_unmatched(rule, locations))
+        for location in matched:
+            decisions[location.name] = _apply(rule, location, decisions[location.name])
     return decisions
 
 
@@ -137,39 +127,39 @@ def _says_something(rule: Rule) -> bool:
     return chosen or str(rule.match) != ""
 
 
-def _matches(rule: Rule, site: Site) -> bool:
+def _matches(rule: Rule, location: Location) -> bool:
     match = rule.match
-    if match.module_type is not None and match.module_type != site.module_type:
+    if match.module_type is not None and match.module_type != location.module_type:
         return False
-    if match.name is not None and not fnmatch.fnmatchcase(site.name, match.name):
+    if match.name is not None and not fnmatch.fnmatchcase(location.name, match.name):
         return False
     if match.position is not None and not (
-        site.is_first if match.position == "first" else site.is_last
+        location.is_first if match.position == "first" else location.is_last
     ):
         return False
-    return _speaks_of(rule, site)
+    return _speaks_of(rule, location)
 
 
-def _speaks_of(rule: Rule, site: Site) -> bool:
+def _speaks_of(rule: Rule, location: Location) -> bool:
     relevant = set(rule.choices)
     if rule.activation_function is not None:
-        relevant.add(Role.ACTIVATION)
-    return bool(relevant & site.roles)
+        relevant.add(Site.ACTIVATION)
+    return bool(relevant & location.sites)
 
 
-def _apply(rule: Rule, site: Site, decision: Decision) -> Decision:
+def _apply(rule: Rule, location: Location, decision: Decision) -> Decision:
     choices = dict(decision.choices)
-    for role, choice in rule.choices.items():
-        if role in site.roles:
-            choices[role] = _merged(rule, site, role, choices.get(role), choice)
+    for site, choice in rule.choices.items():
+        if site in location.sites:
+            choices[site] = _merged(rule, location, site, choices.get(site), choice)
     function = rule.activation_function or decision.activation_function
     return Decision(choices, function)
 
 
 def _merged(
     rule: Rule,
+    location: Location,
     site: Site,
-    role: Role,
     before: QuantizerChoice | None,
     choice: QuantizerChoice | None,
 ) -> QuantizerChoice | None:
@@ -177,21 +167,21 @@ def _merged(
         return choice
     if before is None:
         raise ValueError(
-            f"{rule.label}.{role.value} changes {', '.join(choice.overrides)} of the {role.value} "
-            f"quantizer of {site.name!r}, which has none; name one with 'quantizer'."
+            f"{rule.label}.{site.value} changes {', '.join(choice.overrides)} of the {site.value} "
+            f"quantizer of {location.name!r}, which has none; name one with 'quantizer'."
         )
     return replace(before, overrides={**before.overrides, **choice.overrides})
 
 
-def _unmatched(rule: Rule, sites: Sequence[Site]) -> str:
-    sites = [site for site in sites if _speaks_of(rule, site)] or sites
-    names = [site.name for site in sites]
-    types = sorted({site.module_type for site in sites})
+def _unmatched(rule: Rule, locations: Sequence[Location]) -> str:
+    locations = [location for location in locations if _speaks_of(rule, location)] or locations
+    names = [location.name for location in locations]
+    types = sorted({location.module_type for location in locations})
     wanted = rule.match.name or rule.match.module_type or ""
     near = difflib.get_close_matches(wanted, [*names, *types], n=3, cutoff=0.4)
     shown = names if len(names) <= 12 else [*names[:6], "...", *names[-5:]]
-    roles = ", ".join(sorted(role.value for role in rule.choices))
+    sites = ", ".join(sorted(site.value for site in rule.choices))
     text = f"{rule.label} ({rule.match or 'everything'}) matches no layer of the model"
-    text += f" that has {roles}" if roles else ""
+    text += f" that has {sites}" if sites else ""
     text += f"; the nearest are {', '.join(near)}" if near else ""
     return f"{text}. Layers: {', '.join(shown)}. Types: {', '.join(types)}."

@@ -1,11 +1,12 @@
-"""The places in a traced model where quantizers can go."""
+"""Places in a traced model where quantizers can go."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
 
-from qat.graph.functions import (
+from qat.enums import Site
+from qat.graph.layers import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
@@ -14,25 +15,25 @@ from qat.graph.functions import (
     WEIGHT_LAYERS,
     Activation,
 )
-from qat.graph.rules import Role, Site
+from qat.graph.rules import Location
 from qat.graph.trace import scope_of, unique_name
 
-#: What the quantizers of multi-head attention are for; see :mod:`qat.graph.attention`.
-ATTENTION_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
+#: Sites of the quantizers of multi-head attention; see :mod:`qat.graph.attention`.
+ATTENTION_SITES = frozenset({Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT})
 
 
 @dataclass
 class Place:
-    """A site with the graph nodes that compute there.
+    """A location with the graph nodes that compute there.
 
     Args:
-        site: what rules see.
+        location: what rules see.
         nodes: calls of one weight layer, or the one call of a function.
         activation: the activation function, where it is one.
         module: the float module, where there is one.
     """
 
-    site: Site
+    location: Location
     nodes: list[fx.Node]
     activation: Activation | None = None
     module: nn.Module | None = None
@@ -41,7 +42,7 @@ class Place:
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
     """The float class that ``module`` computes as, if it is one that can be quantized.
 
-    One whose weight is computed from other parameters (weight norm) can not.
+    One whose weight is computed from other parameters (weight norm) cannot.
     """
     if module._parameters.get("weight") is None:
         return None
@@ -62,12 +63,12 @@ def is_weight_site(module: nn.Module | None) -> bool:
     return module is not None and (weight_layer_class(module) is not None or is_attention(module))
 
 
-def weight_site(name: str, module: nn.Module) -> Site:
-    """The site of a layer with a weight."""
+def weight_location(name: str, module: nn.Module) -> Location:
+    """The location of a layer with a weight."""
     if is_attention(module):
-        return Site(name, type(module).__name__, ATTENTION_ROLES)
+        return Location(name, type(module).__name__, ATTENTION_SITES)
     quantized = WEIGHT_LAYERS[weight_layer_class(module)]  # type: ignore[index]
-    return Site(name, type(module).__name__, frozenset(Role(role) for role in quantized.roles))
+    return Location(name, type(module).__name__, frozenset(quantized.sites))
 
 
 def find_places(traced: fx.GraphModule) -> list[Place]:
@@ -83,17 +84,17 @@ def find_places(traced: fx.GraphModule) -> list[Place]:
             if name in weights:
                 weights[name].nodes.append(node)
                 continue
-            weights[name] = Place(weight_site(name, module), [node], module=module)
+            weights[name] = Place(weight_location(name, module), [node], module=module)
             places.append(weights[name])
             continue
         activation = activation_of(node, module)
         if activation is not None:
             name = _free_name(traced, node, activation.name.lower(), taken)
-            site = Site(name, activation.name, frozenset({Role.ACTIVATION}))
-            places.append(Place(site, [node], activation, module))
+            location = Location(name, activation.name, frozenset({Site.ACTIVATION}))
+            places.append(Place(location, [node], activation, module))
         elif is_add(node):
             name = _free_name(traced, node, "add", taken)
-            places.append(Place(Site(name, "add", frozenset({Role.ADD})), [node]))
+            places.append(Place(Location(name, "add", frozenset({Site.ADD})), [node]))
     mark_ends(list(weights.values()))
     return places
 
@@ -101,7 +102,9 @@ def find_places(traced: fx.GraphModule) -> list[Place]:
 def mark_ends(weights: list[Place]) -> None:
     """Mark the first and the last of the weight layers, given in the order of execution."""
     for index, place in enumerate(weights):
-        place.site = replace(place.site, is_first=index == 0, is_last=index == len(weights) - 1)
+        place.location = replace(
+            place.location, is_first=index == 0, is_last=index == len(weights) - 1
+        )
 
 
 def activation_of(node: fx.Node, module: nn.Module | None) -> Activation | None:

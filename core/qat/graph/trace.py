@@ -1,9 +1,11 @@
-"""Tracing a float model with ``torch.fx``, so that functions in its ``forward`` can be replaced."""
+"""The ``torch.fx`` trace of a float model.
+
+In it the converter finds, and replaces, functions that ``forward`` calls.
+"""
 
 import inspect
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F
+
+from qat.nn.modes import modes_kept
 
 _DROPOUT = {
     F.dropout: nn.Dropout,
@@ -94,17 +98,6 @@ def trace(model: nn.Module, example_input: Tensor) -> Trace:
         _make_dropout_modules(traced)
         _propagate_shapes(traced, example_input)
     return Trace(traced, notes)
-
-
-@contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Put the training mode of every module back on leaving; frozen ones stay frozen."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _graph_of(model: nn.Module) -> fx.Graph:

@@ -1,4 +1,7 @@
-"""Quantized layers: torch's own, with quantizers."""
+"""Quantized layers: torch's own with quantizers.
+
+This table of contents is also the registry that conversion reads, see :mod:`qat.graph.layers`.
+"""
 
 from qat.nn.accumulator import ClampQuantAccumulator as ClampQuantAccumulator
 from qat.nn.accumulator import TruncQuantAccumulator as TruncQuantAccumulator
@@ -13,24 +16,24 @@ from qat.nn.activation import QuantReLU6 as QuantReLU6
 from qat.nn.activation import QuantSigmoid as QuantSigmoid
 from qat.nn.activation import QuantSiLU as QuantSiLU
 from qat.nn.activation import QuantTanh as QuantTanh
-from qat.nn.attention.multihead import QuantMultiheadAttention as QuantMultiheadAttention
-from qat.nn.attention.scaled_dot_product import (
+from qat.nn.attention import QuantMultiheadAttention as QuantMultiheadAttention
+from qat.nn.attention import (
     QuantScaledDotProductAttention as QuantScaledDotProductAttention,
 )
-from qat.nn.attention.scaled_dot_product import (
+from qat.nn.attention import (
     ScaledDotProductAttention as ScaledDotProductAttention,
 )
 from qat.nn.batch_norm import BatchNorm1dToQuantScaleBias as BatchNorm1dToQuantScaleBias
 from qat.nn.batch_norm import BatchNorm2dToQuantScaleBias as BatchNorm2dToQuantScaleBias
-from qat.nn.cat import QuantCat as QuantCat
 from qat.nn.conv import QuantConv1d as QuantConv1d
 from qat.nn.conv import QuantConv2d as QuantConv2d
 from qat.nn.conv import QuantConv3d as QuantConv3d
 from qat.nn.conv_transpose import QuantConvTranspose1d as QuantConvTranspose1d
 from qat.nn.conv_transpose import QuantConvTranspose2d as QuantConvTranspose2d
 from qat.nn.conv_transpose import QuantConvTranspose3d as QuantConvTranspose3d
-from qat.nn.eltwise import QuantEltwiseAdd as QuantEltwiseAdd
 from qat.nn.embedding import QuantEmbedding as QuantEmbedding
+from qat.nn.join import QuantCat as QuantCat
+from qat.nn.join import QuantEltwiseAdd as QuantEltwiseAdd
 from qat.nn.linear import QuantLinear as QuantLinear
 from qat.nn.pool import QuantAdaptiveAvgPool2d as QuantAdaptiveAvgPool2d
 from qat.nn.pool import QuantAdaptiveMaxPool2d as QuantAdaptiveMaxPool2d

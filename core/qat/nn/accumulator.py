@@ -1,14 +1,14 @@
-"""Layers that narrow what flows through them: accumulators that lose low bits, or high ones."""
+"""Layers that drop low or high bits of an accumulator."""
 
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from qat.inject import ExtendedInjector
-from qat.nn.base.make_proxy import Quantizer, make_proxy, unwrap
+from qat.nn.base.make_proxy import Quantizer, make_proxy
 from qat.proxy import ClampQuantProxyFromInjector, TruncQuantProxyFromInjector
 from qat.proxy.accumulator import AccumulatorQuantProxy
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 A = TypeVar("A", bound=AccumulatorQuantProxy)
 

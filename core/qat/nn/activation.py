@@ -4,14 +4,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qat.nn.base.make_proxy import Quantizer, make_proxy, unwrap, with_prefix
+from qat.nn.base.make_proxy import Quantizer, make_proxy, with_prefix
 from qat.proxy import ActQuantProxyFromInjector
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8ActPerTensorFloatMinMaxInit,
     Uint8ActPerTensorFloat,
 )
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class QuantActivation(nn.Module):

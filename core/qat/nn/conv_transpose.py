@@ -12,7 +12,7 @@ from qat.tensor import QuantTensor
 
 
 class _QuantConvTranspose(QuantWeightLayer):
-    """What the transposed convolutions share; their weight is [in, out / groups, kernel ...].
+    """Base of the transposed convolutions; their weight is [in, out / groups, kernel ...].
 
     A scale per channel is one per entry of the second dimension: channels at the same place of
     their groups share it.
@@ -64,7 +64,7 @@ class _QuantConvTranspose(QuantWeightLayer):
         return (channels, *(1 for _ in self.kernel_size))
 
     def products_per_output(self) -> int:
-        """How many products one element of the output sums: not all of a kernel reach it.
+        """Number of products that one element of the output sums: not all of a kernel reach it.
 
         Two taps of the kernel reach the same output if they are a multiple of ``stride`` apart:
         ``ceil(kernel_size / (stride / gcd(stride, dilation)))`` of them along each dimension, from

@@ -1,14 +1,17 @@
-"""Average pooling as integer hardware does it: sum the integers, drop low bits of the sum."""
+"""Average pooling by truncation.
+
+As integer hardware does it: the sum of the integers loses its low bits.
+"""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from qat.nn.accumulator import make_accumulator_proxy
-from qat.nn.base.make_proxy import Quantizer, accepted_by, unwrap
+from qat.nn.base.make_proxy import Quantizer, accepted_by
 from qat.proxy import TruncQuantProxyFromInjector
 from qat.quantizers import RoundTo8bit
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 from qat.tensor.dispatch import has_grid
 
 

@@ -4,14 +4,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qat.nn.base.make_proxy import unwrap
 from qat.nn.base.output_layer import QuantOutputLayer
 from qat.ops import round_ste, tensor_clamp_ste
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 from qat.tensor.dispatch import has_grid
 from qat.tensor.functions import with_zero
 from qat.tensor.grid import bounds, wide
-from qat.tensor.moving import varies
+from qat.tensor.shape_ops import varies
 
 
 class _QuantUpsample(QuantOutputLayer):

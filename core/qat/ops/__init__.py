@@ -46,6 +46,7 @@ from qat.ops.ste import tensor_clamp as tensor_clamp
 from qat.ops.ste import tensor_clamp_ste as tensor_clamp_ste
 from qat.ops.ste import tensor_clamp_ste_ as tensor_clamp_ste_
 from qat.ops.ste import ternary_sign_ste as ternary_sign_ste
+from qat.ops.table import eager_implementation as eager_implementation
 from qat.ops.values import binary_sign as binary_sign
 from qat.ops.values import dpu_round as dpu_round
 from qat.ops.values import smallest_normal as smallest_normal

@@ -10,6 +10,7 @@ which go through the table. A new op is such a function, and where it is to be n
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -62,6 +63,17 @@ def op(schema: str, native: bool = True) -> Callable[[Callable[P, R]], Callable[
         return call
 
     return declare
+
+
+def eager_implementation() -> Any:
+    """The namespace of the active implementation, for a caller who knows that nothing is compiled.
+
+    Its functions have the arguments of the schemas. The functions of :mod:`qat.ops` choose by
+    themselves.
+    """
+    if is_native():
+        return torch.ops.qat
+    return SimpleNamespace(**{name: row.reference for name, row in OPS.items()})
 
 
 def _relay(name: str, reference: Callable[P, R]) -> Callable[P, R]:

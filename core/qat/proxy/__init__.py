@@ -1,4 +1,4 @@
-"""Proxies: what a layer holds of a quantizer, one class per role."""
+"""Proxies, which hold a quantizer in a layer: one class per role."""
 
 from qat.proxy.accumulator import ClampQuantProxyFromInjector as ClampQuantProxyFromInjector
 from qat.proxy.accumulator import TruncQuantProxyFromInjector as TruncQuantProxyFromInjector
@@ -6,4 +6,5 @@ from qat.proxy.activation import ActQuantProxyFromInjector as ActQuantProxyFromI
 from qat.proxy.base import QuantProxy as QuantProxy
 from qat.proxy.bias import BiasQuantProxyFromInjector as BiasQuantProxyFromInjector
 from qat.proxy.fusion import describe as describe
+from qat.proxy.roles import PROXIES as PROXIES
 from qat.proxy.weight import WeightQuantProxyFromInjector as WeightQuantProxyFromInjector

@@ -1,9 +1,12 @@
-"""The proxies that narrow an accumulator: by its low bits, or by its high ones."""
+"""Proxies that narrow an accumulator, by its low or by its high bits."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
+from qat.enums import Role
+from qat.formats import Format
+from qat.granularity import Granularity
 from qat.proxy.base import QuantProxy
 from qat.tensor import QuantTensor
 
@@ -33,7 +36,7 @@ class AccumulatorQuantProxy(QuantProxy):
                 f"{', '.join(x.missing)}: quantize the input and the weight of the layer before, "
                 f"and its bias, if it has one, with a quantizer such as Int32Bias."
             )
-        if x.format is not None:
+        if x.float_format is not None:
             raise NotImplementedError(
                 f"{self._name()} narrows integers; there is no narrowing of minifloats, which the "
                 f"input is, yet: quantize it to integers, or again by an act_quant."
@@ -46,6 +49,16 @@ class AccumulatorQuantProxy(QuantProxy):
 
     def has_own_scale(self) -> bool:
         return False
+
+    @property
+    def format(self) -> Format | None:
+        """None: sign, bits or both are those of the input."""
+        return None
+
+    @property
+    def granularity(self) -> Granularity | None:
+        """None: the scale follows from that of the input."""
+        return None
 
     def _name(self) -> str:
         return "the quantizer" if self.injector is None else self.injector.__name__
@@ -61,9 +74,11 @@ class AccumulatorQuantProxy(QuantProxy):
 class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the low bits of an accumulator; signed or unsigned as it was."""
 
+    role = Role.TRUNCATED_ACCUMULATOR
+
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
-        grid: Any = (x.scale, x.zero_point, x.bit_width, x.signed)
-        return QuantTensor.of_quantizer(quantizer(x.value, *grid), x.signed, self.training)
+        made = quantizer(x.value, x.scale, x.zero_point, x.bit_width, x.signed)
+        return QuantTensor.of_quantizer(made, self.kind.with_sign(x.signed), self.training)
 
     def bit_width(self) -> Tensor | None:
         """The bit width that accumulators are truncated to, or None where they are not."""
@@ -77,10 +92,8 @@ class TruncQuantProxyFromInjector(AccumulatorQuantProxy):
 class ClampQuantProxyFromInjector(AccumulatorQuantProxy):
     """Drops the high bits of an accumulator by saturation; scale and zero point stay."""
 
+    role = Role.CLAMPED_ACCUMULATOR
+
     def narrow(self, quantizer: nn.Module, x: QuantTensor) -> QuantTensor:
         made = quantizer(x.value, x.scale, x.bit_width, x.zero_point)
-        return QuantTensor.of_quantizer(made, self._signed, self.training)
-
-    def init_tensor_quant(self) -> None:
-        super().init_tensor_quant()
-        self._signed = self.is_signed
+        return QuantTensor.of_quantizer(made, self.kind, self.training)

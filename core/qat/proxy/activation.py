@@ -1,15 +1,13 @@
-"""The proxy that applies an activation function and quantizes what comes out."""
-
-from typing import Any
+"""The proxy of activations: applies a function, and quantizes what comes out."""
 
 import torch
 from torch import Tensor, nn
 
-from qat.enums import ScalingImplType
+from qat.components.scaling import found_range, set_range
+from qat.enums import Role, ScalingImplType, choice
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
-from qat.proxy.kept_range import read_range, write_range
 from qat.tensor import QuantTensor
 
 
@@ -21,6 +19,8 @@ class ActQuantProxyFromInjector(QuantProxy):
         injector: declaration of the quantizer, or None for no quantization.
         activation_impl: the function in front of the quantizer; None for none.
     """
+
+    role = Role.ACTIVATION
 
     def __init__(
         self,
@@ -35,24 +35,19 @@ class ActQuantProxyFromInjector(QuantProxy):
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         """``QuantTensor`` where this quantizes; otherwise what the activation function gives."""
         quantizer, function = self.tensor_quant, self.activation_impl
-        quantizes = quantizer is not None and not self.disable_quant
-        if quantizes and not self.is_calibrating:
-            plain = _plain(x)
-            fused = fused_arguments(function, quantizer, plain)
-            if fused is not None:
-                made: tuple[Any, ...] = quantizer(plain, *fused)  # type: ignore[misc]
-                return QuantTensor.of_quantizer(made, self._signed, self.training, self._format)
+        if quantizer is None or self.disable_quant:
+            return x if function is None else function(x)
+        plain, fused = _plain(x), None
         if function is not None:
-            # a grid is of use to whoever gets the result; compiled code takes few functions of one
-            x = function(_plain(x) if quantizes else x)
-        if not quantizes:
-            return x
-        value, scale, zero_point, bit_width = quantizer(_plain(x))  # type: ignore[misc]
+            if not self.is_calibrating:
+                fused = fused_arguments(function, quantizer, plain)
+            if fused is None:
+                # of the value alone: compiled code takes few functions of a QuantTensor
+                x = plain = function(plain)
+        made = quantizer(plain) if fused is None else quantizer(plain, *fused)
         if self.is_calibrating:
             return x
-        return QuantTensor(
-            value, scale, zero_point, bit_width, self._signed, self.training, self._format
-        )
+        return QuantTensor.of_quantizer(made, self.kind, self.training)
 
     @property
     def is_identity(self) -> bool:
@@ -61,22 +56,28 @@ class ActQuantProxyFromInjector(QuantProxy):
 
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
-        self._signed, self._format = self.is_signed, self.float_format
         #: Whether each tensor gets a scale of its own, as declared by the quantizer.
-        kind = str(self._declared("scaling_impl_type")).lower()
-        self.is_dynamic = kind == ScalingImplType.DYNAMIC
+        kind = self._declared("scaling_impl_type", ScalingImplType.STATS)
+        kind = choice(ScalingImplType, kind, "scaling_impl_type")
+        self.is_dynamic = kind is ScalingImplType.DYNAMIC
 
     def set_bit_width(self, bit_width: int | None) -> None:
         before, statistic = self.tensor_quant, self._declared("scaling_stats_op")
-        range_before = None if before is None else read_range(before)
+        found = None if before is None else found_range(before)
         super().set_bit_width(bit_width)
         # Another statistic measures another range: its phase begins again.
-        if range_before is not None and self._declared("scaling_stats_op") == statistic:
-            write_range(self.tensor_quant, range_before)
+        if found is not None and self._declared("scaling_stats_op") == statistic:
+            set_range(self.tensor_quant, found)
 
     def scale(self) -> Tensor | None:
         """The scale now in use; None where nothing is quantized, or each tensor has its own."""
         return None if self.is_dynamic else super().scale()
+
+    def _channel_axis(self) -> int:
+        # A shape with the channels in front leaves the dimensions before them out.
+        shape = tuple(self._declared("scaling_shape", ()))
+        found = next((axis for axis, size in enumerate(shape) if size != 1), 1)
+        return found if found > 0 else -len(shape)
 
     def _reference_tensor(self) -> Tensor | None:
         # The first quantizer of a layer follows its weight, as those of weight and bias do.

@@ -1,4 +1,4 @@
-"""What every proxy does: hold a quantizer for the layers that use it, and rebuild it on demand."""
+"""The base class of proxies, which hold and rebuild a quantizer."""
 
 import warnings
 from typing import Any
@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from qat import config, jit
-from qat.enums import ScalingPerOutputType
-from qat.formats import FloatFormat
+from qat.enums import Role, ScalingPerOutputType, choice
+from qat.formats import FloatFormat, Format
+from qat.granularity import Granularity, PerAxis, PerGroup, PerRow, PerTensor
 from qat.inject import ExtendedInjector
 from qat.proxy.fusion import describe
 from qat.quantizers.resolve.bit_widths import with_bit_width
+from qat.tensor.kind import UNKNOWN, GridKind
 
 #: Attributes that proxies read themselves, beside those that ``tensor_quant`` is built from.
 _READ_BY_PROXIES = frozenset({"signed", "requires_input_scale", "proxy_class"})
@@ -31,7 +33,11 @@ class QuantProxy(nn.Module):
         injector: declaration of the quantizer, or None for no quantization.
     """
 
+    #: What it quantizes; None: whatever a quantizer is given to it for.
+    role: Role | None = None
     tensor_quant: nn.Module | None
+    #: Sign and kind of the numbers that the quantizer gives, as declared; see :attr:`format`.
+    kind: GridKind
 
     def __init__(self, layer: nn.Module, injector: type[ExtendedInjector] | None) -> None:
         super().__init__()
@@ -40,6 +46,7 @@ class QuantProxy(nn.Module):
         # A plain list: the layers own the proxy, not the other way round.
         self.tracked_modules: list[nn.Module] = []
         self.tensor_quant = None
+        self.kind = UNKNOWN
         self._stand_ins: dict[str, Any] = {}
         self._attributes_used: frozenset[str] = frozenset()
         self.register_load_state_dict_post_hook(_forgive_missing_keys)
@@ -83,6 +90,34 @@ class QuantProxy(nn.Module):
         """``float_format`` as declared by the quantizer; None for a grid of integers."""
         return self._declared("float_format")
 
+    @property
+    def format(self) -> Format | None:
+        """The numbers of the grid now in use, for exporters, costs and packing.
+
+        An :class:`qat.formats.IntFormat` of the bits in use, learned ones rounded as they are used,
+        or a :class:`qat.formats.FloatFormat`. None where nothing is quantized, or the grid depends
+        on the layer's input. Reads the bit width: not for code that is compiled.
+        """
+        if not self.is_quant_enabled:
+            return None
+        with torch.no_grad():
+            return self.kind.with_bits(self._bits_in_use())
+
+    @property
+    def granularity(self) -> Granularity | None:
+        """How many elements share a scale, as declared, for exporters, costs and packing.
+
+        None without quantizer, or where the scales are not the quantizer's own.
+        """
+        if self.tensor_quant is None:
+            return None
+        kind = self._scales_per()
+        if kind is ScalingPerOutputType.CHANNEL:
+            return PerAxis(self._channel_axis())
+        if kind is ScalingPerOutputType.GROUP:
+            return PerGroup(self._declared("group_dim"), self._declared("group_size"))
+        return PerRow() if kind is ScalingPerOutputType.ROW else PerTensor()
+
     def has_effect(self, attribute: str) -> bool:
         """Whether the quantizer or its proxy uses this attribute of the declaration."""
         return attribute in self._attributes_used or attribute in _READ_BY_PROXIES
@@ -100,7 +135,9 @@ class QuantProxy(nn.Module):
         """Build the quantizer from its declaration and the layers as they are now."""
         if self.injector is None:
             return
-        fresh, self._attributes_used = self.quant_injector.resolve_with_reads("tensor_quant")
+        declared = self.quant_injector
+        fresh, self._attributes_used = declared.resolve_with_reads("tensor_quant")
+        self.kind = _declared_kind(declared)
         if fresh is None:  # quant_type "fp": no quantizer
             self.tensor_quant = None
             return
@@ -124,7 +161,7 @@ class QuantProxy(nn.Module):
         Args:
             bit_width: whole number from 1 to 32; None for the declared one.
         Raises:
-            ValueError: the quantizer can not have this many bits; it stays as it was.
+            ValueError: the quantizer cannot have this many bits; it stays as it was.
         """
         if self.injector is None:
             return
@@ -160,6 +197,17 @@ class QuantProxy(nn.Module):
             return "float" if self.injector is None or self._attributes_used else ""
         return describe(self.tensor_quant)
 
+    def _bits_in_use(self) -> Tensor | None:
+        return self.bit_width()
+
+    def _scales_per(self) -> ScalingPerOutputType:
+        word = self._declared("scaling_per_output", ScalingPerOutputType.TENSOR)
+        return choice(ScalingPerOutputType, word, "scaling_per_output")
+
+    def _channel_axis(self) -> int:
+        """Dimension that scales per channel lie along."""
+        return 0
+
     def _probe(self, index: int) -> Tensor | None:
         raise NotImplementedError(f"{type(self).__name__} does not say what it quantizes")
 
@@ -187,8 +235,7 @@ class QuantProxy(nn.Module):
             )
 
     def _check_groups(self, fresh: nn.Module) -> None:
-        in_groups = self._declared("scaling_per_output") == ScalingPerOutputType.GROUP
-        if in_groups and not hasattr(fresh, "group_quant"):
+        if self._scales_per() is ScalingPerOutputType.GROUP and not hasattr(fresh, "group_quant"):
             layer, kind = type(self.tracked_modules[0]).__name__, type(fresh).__name__
             raise NotImplementedError(
                 f"{layer}: scaling_per_output_type is 'group' for a {kind}, which is named as "
@@ -238,6 +285,13 @@ class QuantProxy(nn.Module):
         if scripted is not None:
             data, hidden, training = scripted
             self._modules["tensor_quant"] = jit.from_bytes(data, hidden).train(training)
+
+
+def _declared_kind(declared: Any) -> GridKind:
+    def of(name: str, default: Any = None) -> Any:
+        return getattr(declared, name) if name in declared else default
+
+    return GridKind(of("signed"), bool(of("narrow_range", False)), of("float_format"))
 
 
 def _forgive_missing_keys(proxy: QuantProxy, incompatible_keys: Any) -> None:

@@ -1,4 +1,4 @@
-"""When an activation function goes into the pass of the quantizer behind it."""
+"""Activation functions that go into the pass of the quantizer behind them."""
 
 from typing import Any
 

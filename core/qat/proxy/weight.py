@@ -1,12 +1,14 @@
-"""The proxy that quantizes the weight of a layer."""
+"""The proxy of a layer's weight."""
 
 from typing import Any
 
 from torch import Tensor
 
+from qat.enums import Role
 from qat.proxy.base import QuantProxy
 from qat.proxy.reuse import WeightReuse
 from qat.tensor import QuantTensor
+from qat.tensor.kind import UNKNOWN
 
 
 class WeightQuantProxyFromInjector(QuantProxy):
@@ -23,6 +25,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
     between. Write under ``torch.no_grad()`` instead, or call :meth:`forget` afterwards.
     """
 
+    role = Role.WEIGHT
     requires_quant_input = False
 
     def forward(self, weight: Tensor, x: Tensor | QuantTensor | None = None) -> QuantTensor:
@@ -33,7 +36,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
             made = quantizer(weight, *self._input_grid(x))
         else:
             made = self._reuse(quantizer, weight)
-        return QuantTensor.of_quantizer(made, self._signed, self.training, self._format)
+        return QuantTensor.of_quantizer(made, self.kind, self.training)
 
     def forget(self) -> None:
         """Quantize at the next call, also a weight that seems unchanged; frees what was kept."""
@@ -41,7 +44,6 @@ class WeightQuantProxyFromInjector(QuantProxy):
 
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
-        self._signed, self._format = self.is_signed, self.float_format
         self.requires_quant_input = bool(getattr(self.tensor_quant, "requires_quant_input", False))
         self._reuse = WeightReuse(capacity=len(self.tracked_modules))
 
@@ -55,6 +57,9 @@ class WeightQuantProxyFromInjector(QuantProxy):
         self.forget()
         super()._apply(*args, **kwargs)
         return self
+
+    def _channel_axis(self) -> int:
+        return int(self._declared("output_channel_dim", 0))
 
     def _reference_tensor(self) -> Tensor | None:
         return self.tracked_modules[0].weight  # type: ignore[return-value]
@@ -72,16 +77,15 @@ class WeightQuantProxyFromInjector(QuantProxy):
 
     def _input_grid(self, x: Tensor | QuantTensor | None) -> tuple[Tensor, bool]:
         """Bit width and sign of the layer's input; RuntimeError where it is on no integer grid."""
-        bit_width, signed = None, None
-        float_format = None
+        bit_width, kind = None, UNKNOWN
         if isinstance(x, QuantTensor):
-            bit_width, signed, float_format = x.bit_width, x.signed, x.format
+            bit_width, kind = x.bit_width, x.kind
         elif x is None:
             input_quant = getattr(self.tracked_modules[0], "input_quant", None)
             if input_quant is not None and input_quant.is_quant_enabled:
-                bit_width, signed = input_quant.bit_width(), input_quant.is_signed
-                float_format = input_quant.float_format
-        if bit_width is None or signed is None or float_format is not None:
+                bit_width, kind = input_quant.bit_width(), input_quant.kind
+        signed = kind.signed
+        if bit_width is None or signed is None or kind.float_format is not None:
             raise RuntimeError(self._without_input())
         return bit_width if bit_width.dim() == 0 else bit_width.max(), signed
 

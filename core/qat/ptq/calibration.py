@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from qat.components.scaling import collects_statistics, finish_collecting, start_collecting
+from qat.nn.modes import evaluating
 from qat.proxy import ActQuantProxyFromInjector, QuantProxy
 
 
@@ -26,35 +27,32 @@ def calibration_mode(model: nn.Module) -> Iterator[None]:
     """
     proxies = [module for module in model.modules() if isinstance(module, QuantProxy)]
     collectors = _collectors(proxies)
-    modes = [(module, module.training) for module in model.modules()]
     disabled = [(proxy, proxy.disable_quant) for proxy in proxies]
     snapshots = [_snapshot(collector) for collector in collectors]
     settings: list[dict[str, Any]] = []
     failed = True
-    try:
-        model.eval()
-        for proxy in proxies:
-            if isinstance(proxy, ActQuantProxyFromInjector):
-                proxy.is_calibrating = True
-            else:
-                proxy.disable_quant = True
-        for collector in collectors:
-            settings.append(start_collecting(collector))
-            collector.train()
-        yield
-        failed = False
-    finally:
-        for collector, before in zip(collectors, settings, strict=False):
-            finish_collecting(collector, before)
-        if failed:
-            for collector, snapshot in zip(collectors, snapshots, strict=True):
-                _restore(collector, snapshot)
-        for proxy, was_disabled in disabled:
-            proxy.disable_quant = was_disabled
-            if isinstance(proxy, ActQuantProxyFromInjector):
-                proxy.is_calibrating = False
-        for module, training in modes:
-            module.training = training
+    with evaluating(model):
+        try:
+            for proxy in proxies:
+                if isinstance(proxy, ActQuantProxyFromInjector):
+                    proxy.is_calibrating = True
+                else:
+                    proxy.disable_quant = True
+            for collector in collectors:
+                settings.append(start_collecting(collector))
+                collector.train()
+            yield
+            failed = False
+        finally:
+            for collector, before in zip(collectors, settings, strict=False):
+                finish_collecting(collector, before)
+            if failed:
+                for collector, snapshot in zip(collectors, snapshots, strict=True):
+                    _restore(collector, snapshot)
+            for proxy, was_disabled in disabled:
+                proxy.disable_quant = was_disabled
+                if isinstance(proxy, ActQuantProxyFromInjector):
+                    proxy.is_calibrating = False
 
 
 def _collectors(proxies: list[QuantProxy]) -> list[nn.Module]:

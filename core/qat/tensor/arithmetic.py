@@ -1,5 +1,6 @@
-"""Sums, differences and products of quantized tensors: integer arithmetic in formats wide enough
-never to overflow.
+"""Sums, differences and products of quantized tensors.
+
+Integer arithmetic, in formats wide enough never to overflow.
 
 The value is the function of the values; scale, zero point and bit width describe the integers that
 belong to it. A sum needs one scale, as its terms are counted in the same step. The rest needs
@@ -32,19 +33,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
         return None
     if _is_zero(other):
         return _copy(input)
-    if _is_zero(input):
-        return _copy(other)
-    if not _one_scale(input, other):
-        return None
-    (low1, high1), (low2, high2) = _range(input), _range(other)
-    return _result(
-        input,
-        other,
-        value=input.value + other.value,
-        zero_point=wide(input.zero_point) + wide(other.zero_point),
-        limits=(low1 + low2, high1 + high2),
-        signed=input.signed or other.signed,
-    )
+    return _copy(other) if _is_zero(input) else _sum(input, other, 1)
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
@@ -53,18 +42,22 @@ def sub(input: Any, other: Any, *, alpha: Any = 1, **kwargs: Any) -> Any:
         return None
     if _is_zero(other):
         return _copy(input)
-    if _is_zero(input):
-        return neg(other)
-    if not _one_scale(input, other):
+    return neg(other) if _is_zero(input) else _sum(input, other, -1)
+
+
+def _sum(a: Any, b: Any, sign: int) -> Any:
+    """``a + sign * b``, or None where the two have no scale in common."""
+    if not _one_scale(a, b):
         return None
-    (low1, high1), (low2, high2) = _range(input), _range(other)
+    (low, high), others = _range(a), _range(b)
+    other_low, other_high = others if sign > 0 else (-others[1], -others[0])
     return _result(
-        input,
-        other,
-        value=input.value - other.value,
-        zero_point=wide(input.zero_point) - wide(other.zero_point),
-        limits=(low1 - high2, high1 - low2),
-        signed=True,
+        a,
+        b,
+        value=a.value + b.value if sign > 0 else a.value - b.value,
+        zero_point=wide(a.zero_point) + sign * wide(b.zero_point),
+        limits=(low + other_low, high + other_high),
+        signed=a.signed or b.signed or sign < 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""What may be given for the fields of a ``QuantTensor``, and the type of its integers."""
+"""Checks of a ``QuantTensor``'s fields, and the type of its integers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qat.formats import FloatFormat
+from qat.formats import FloatFormat, Format, IntFormat
+from qat.tensor.kind import widest
 
 
 def as_metadata(name: str, x: Any, value: Tensor) -> Any:
@@ -51,13 +52,30 @@ def as_flag(name: str, x: Any) -> bool | None:
     raise TypeError(f"{name} must be True, False, None or a tensor holding one bool, not {x!r}.")
 
 
-def as_format(x: Any) -> FloatFormat | None:
+def as_format(x: Any) -> Format | None:
     """``format`` as it is, if it is one."""
-    if x is None or isinstance(x, FloatFormat):
+    if x is None or isinstance(x, (IntFormat, FloatFormat)):
         return x
     raise TypeError(
-        f"format must be a qat.formats.FloatFormat, or None for an integer grid, not {x!r}."
+        f"format must be a qat.formats.FloatFormat or IntFormat, or None for integers of the bit "
+        f"width and sign given, not {x!r}."
     )
+
+
+def as_bits(bit_width: Any, format: Format | None) -> Any:
+    """``bit_width``, or that of the format where it is None.
+
+    Raises:
+        ValueError: an integer format has other bits.
+    """
+    if bit_width is None:
+        return None if format is None else format.bit_width
+    if isinstance(format, IntFormat) and widest(bit_width) != format.bits:
+        raise ValueError(
+            f"bit_width is {widest(bit_width):g}, but format is {format.name}: leave bit_width "
+            f"out, or give another format."
+        )
+    return bit_width
 
 
 def flag_tensor(flag: bool | None, value: Tensor) -> Tensor | None:
@@ -67,7 +85,7 @@ def flag_tensor(flag: bool | None, value: Tensor) -> Tensor | None:
 
 def integer_dtype(bit_width: Tensor, signed: bool) -> torch.dtype:
     """The type for integers of ``bit_width``; at least 8 bits, then 32, then 64."""
-    bits = float(bit_width.max()) if bit_width.numel() else 8.0
+    bits = widest(bit_width)
     if bits <= 8:
         return torch.int8 if signed else torch.uint8
     return torch.int32 if bits + (not signed) <= 32 else torch.int64

@@ -1,9 +1,10 @@
-"""How a function of torch is applied to quantized tensors: by a handler that keeps the grid, or
-else to plain values.
+"""Application of torch's functions to quantized tensors.
+
+By a handler that keeps the grid, or else to plain values.
 
 A handler takes what the function takes and gives the quantized result, or None where the grid does
-not survive with these arguments. The modules ``moving``, ``joining``, ``functions``, ``resampling``
-and ``arithmetic`` fill the table.
+not survive with these arguments. The modules ``shape_ops``, ``functions``, ``resampling`` and
+``arithmetic`` fill the table.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from qat.tensor.kind import UNKNOWN
 
 HANDLERS: dict[Any, Callable[..., Any]] = {}
 
@@ -24,11 +27,13 @@ class Quantized:
     scale: Any
     zero_point: Any
     bit_width: Any
-    signed: Any
+    kind: Any
     training: Any
-    format: Any
+    signed: Any
+    float_format: Any
     missing: Any
     set: Any
+    on_same_grid: Any
 
 
 def is_quantized(x: Any) -> bool:
@@ -37,8 +42,8 @@ def is_quantized(x: Any) -> bool:
 
 
 def has_grid(x: Any) -> bool:
-    """Whether ``x`` is quantized to integers, which can be counted; minifloats can not."""
-    return is_quantized(x) and x.format is None
+    """Whether ``x`` is quantized to integers, which can be counted; minifloats cannot."""
+    return is_quantized(x) and x.float_format is None
 
 
 def plain(x: Any) -> Any:
@@ -72,14 +77,14 @@ def apply(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 def write_back(target: Quantized, result: Quantized) -> Quantized:
     """Make ``target`` hold ``result``, as in place; views of its old storage stay as they were."""
     target.value, target.scale, target.zero_point = result.value, result.scale, result.zero_point
-    target.bit_width, target.signed = result.bit_width, result.signed
-    target.format = result.format
+    target.bit_width, target.kind = result.bit_width, result.kind
     return target
 
 
 def forget_grid(x: Quantized) -> None:
     """Drop the metadata of ``x``, whose value no longer lies on the grid."""
-    x.scale = x.zero_point = x.bit_width = x.signed = x.format = None
+    x.scale = x.zero_point = x.bit_width = None
+    x.kind = UNKNOWN
 
 
 def _functions_in_place() -> dict[Any, bool]:

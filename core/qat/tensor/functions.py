@@ -1,4 +1,4 @@
-"""Functions that put zeros among the values or in their place: ReLU, padding, dropout.
+"""Functions that put zeros among the values: ReLU, padding, dropout.
 
 Zero is ``q = zero_point``. It is on every grid but the binary one, which becomes ternary (two bits,
 signed); a grid whose zero point lies outside its range is widened until it holds it. Minifloats
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from qat.tensor.dispatch import HANDLERS, is_quantized, write_back
 from qat.tensor.grid import bounds, fit, wide
-from qat.tensor.moving import varies
+from qat.tensor.shape_ops import varies
 
 
 def with_zero(x: Any) -> Any:
     """``x`` on the narrowest grid of its scale that also holds 0.0."""
-    if x.format is not None:
+    if x.float_format is not None:
         return x
     low, high = bounds(x.bit_width, x.signed)
     zero_point = wide(x.zero_point)

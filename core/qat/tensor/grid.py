@@ -1,4 +1,4 @@
-"""The grid of a quantized tensor: its bounds, its width, its tolerance.
+"""Interval arithmetic on grids: bounds, width, tolerance.
 
 A grid is the set of reals ``(q - zero_point) * scale`` for the integers ``q`` from ``qmin`` to
 ``qmax``. Signed grids of one bit are binary, ``q`` is -1 or +1; every other one is the usual two's
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from qat.formats import FloatFormat
-from qat.ops import ceil_ste, float_step
+from qat.ops import ceil_ste, float_step, max_int, min_int
 
 
 def wide(x: Tensor) -> Tensor:
@@ -37,10 +37,8 @@ def bounds(bit_width: Tensor, signed: bool) -> tuple[Tensor, Tensor]:
         ``qmin, qmax``, float64, the shape of ``bit_width``.
     """
     bits = wide(bit_width)
-    if not signed:
-        return torch.zeros_like(bits), torch.exp2(bits) - 1
-    half = torch.exp2(bits - 1)
-    return -half, torch.where(bits == 1, half, half - 1)
+    low, high = min_int(signed, False, bits), max_int(signed, False, bits)
+    return low, torch.where(bits == 1, -low, high) if signed else high
 
 
 def fit(low: Tensor, high: Tensor, signed: bool) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qat.formats import FloatFormat
-from qat.tensor.checks import as_flag, as_format, as_metadata, flag_tensor, integer_dtype
+from qat.formats import FloatFormat, Format, IntFormat
+from qat.tensor.checks import as_bits, as_flag, as_format, as_metadata, flag_tensor, integer_dtype
 from qat.tensor.dispatch import apply, plain
 from qat.tensor.grid import bounds, integers, is_on_float_grid, is_on_grid
+from qat.tensor.kind import GridKind, kind_of
 from qat.tensor.operators import Operators
 
 # the class has methods of these names, which hide the types inside its body
@@ -22,6 +23,8 @@ Float = builtins.float
 
 AFFINE_FIELDS = ("scale", "zero_point", "bit_width", "signed")
 FIELDS = ("value", *AFFINE_FIELDS, "training", "format")
+#: Those that make another format when they are set.
+GRID_FIELDS = frozenset({"bit_width", "signed", "format"})
 
 
 class QuantTensor(Operators):
@@ -46,15 +49,17 @@ class QuantTensor(Operators):
         signed: whether the integers have a sign; a bool, or a tensor holding one, which is read at
             once (code that is compiled gives a bool).
         training: whether the quantizer was training; as ``signed``.
-        format: the minifloat format that ``value / scale`` is of; None for integers. The zero point
-            is then 0 and ``bit_width`` that of the format.
+        format: a :class:`qat.formats.FloatFormat` for minifloats, whose zero point is 0; an
+            :class:`qat.formats.IntFormat`, or nothing, for integers. Bit width and sign follow from
+            it where they are not given.
 
         Each but ``value`` may be None, which says that it is not known. Plain numbers become
         0-dimensional tensors of the dtype and device of ``value`` (float32, where a half type
         cannot hold the integer).
     Raises:
         TypeError: an argument is of another kind.
-        ValueError: a scale, zero point or bit width does not broadcast to ``value``.
+        ValueError: a scale, zero point or bit width does not broadcast to ``value``, or format, bit
+            width and sign contradict each other.
     Gradient: flows through ``value``, and through ``scale`` and ``bit_width`` where they are
     learned.
     Source: Jacob et al. 2018, arXiv:1712.05877, eq. 1.
@@ -68,33 +73,46 @@ class QuantTensor(Operators):
         bit_width: Tensor | Float | None = None,
         signed: Tensor | bool | None = None,
         training: Tensor | bool | None = None,
-        format: FloatFormat | None = None,
+        format: Format | None = None,
     ) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"value must be a torch.Tensor, not {type(value).__name__}.")
         self.value = value
         self.scale = as_metadata("scale", scale, value)
         self.zero_point = as_metadata("zero_point", zero_point, value)
-        self.bit_width = as_metadata("bit_width", bit_width, value)
-        self.signed = as_flag("signed", signed)
+        self.bit_width = as_metadata("bit_width", as_bits(bit_width, as_format(format)), value)
+        self.kind = kind_of(format, as_flag("signed", signed))
         self.training = as_flag("training", training)
-        self.format = as_format(format)
 
     @classmethod
-    def of_quantizer(
-        cls,
-        made: tuple[Any, ...],
-        signed: bool | None,
-        training: bool,
-        format: FloatFormat | None = None,
-    ) -> QuantTensor:
-        """``(value, scale, zero_point, bit_width)`` of one of our quantizers: taken unchecked."""
+    def of_quantizer(cls, made: tuple[Any, ...], kind: GridKind, training: bool) -> QuantTensor:
+        """``(value, scale, zero_point, bit_width)`` of a quantizer: tensors, taken unchecked."""
         tensor = cls.__new__(cls)
         tensor.value, tensor.scale, tensor.zero_point, tensor.bit_width = made
-        tensor.signed, tensor.training, tensor.format = signed, training, format
+        tensor.kind, tensor.training = kind, training
         return tensor
 
     # the grid
+
+    @property
+    def signed(self) -> Any:
+        """Whether the numbers of the grid have a sign: a bool, or None where it is not known."""
+        return self.kind.signed
+
+    @property
+    def float_format(self) -> FloatFormat | None:
+        """The format of minifloats; None for integers. Reads no tensor."""
+        return self.kind.float_format
+
+    @property
+    def format(self) -> Format | None:
+        """The numbers of the grid, :class:`qat.formats.IntFormat` or ``FloatFormat``.
+
+        The widest where bit widths differ, as after joining; ``narrow`` where the quantizer is and
+        the integers are still its own. None where bit width or sign are not known. Reads the bit
+        width: not for code that is compiled, which asks for ``float_format``.
+        """
+        return self.kind.with_bits(self.bit_width)
 
     @property
     def signed_t(self) -> Tensor | None:
@@ -119,8 +137,8 @@ class QuantTensor(Operators):
         """
         if self.missing or not self.value.dtype.is_floating_point:
             return False
-        if self.format is not None:
-            return is_on_float_grid(self.value, self.scale, self.format)
+        if self.float_format is not None:
+            return is_on_float_grid(self.value, self.scale, self.float_format)
         return is_on_grid(self.value, self.scale, self.zero_point, self.bit_width, self.signed)
 
     def int(self) -> Tensor:
@@ -135,10 +153,10 @@ class QuantTensor(Operators):
                 minifloats.
         Gradient: none.
         """
-        if self.format is not None:
+        if self.float_format is not None:
             raise ValueError(
-                f"the values are minifloats of the format {self.format.name} times the scale, not "
-                f"integers: use .value / .scale for the minifloats, or .value."
+                f"the values are minifloats of the format {self.float_format.name} times the "
+                f"scale, not integers: use .value / .scale for the minifloats, or .value."
             )
         if self.missing:
             raise ValueError(
@@ -176,12 +194,23 @@ class QuantTensor(Operators):
             "bit_width": self.bit_width,
             "signed": self.signed,
             "training": self.training,
-            "format": self.format,
+            "format": self.float_format,
         }
-        return QuantTensor(**{**current, **fields})
+        if isinstance(fields.get("format"), IntFormat):
+            del current["bit_width"], current["signed"]
+        changed = QuantTensor(**{**current, **fields})
+        if not GRID_FIELDS.intersection(fields):
+            changed.kind = self.kind
+        return changed
+
+    def on_same_grid(self, **fields: Any) -> QuantTensor:
+        """:meth:`set` for fields that hold the same numbers as before, arranged in another way."""
+        changed = self.set(**fields)
+        changed.kind = self.kind
+        return changed
 
     def __repr__(self) -> str:
-        float_format = "" if self.format is None else f", format={self.format!r}"
+        float_format = "" if self.float_format is None else f", format={self.float_format!r}"
         return (
             f"QuantTensor(value={self.value!r}, scale={self.scale!r}, "
             f"zero_point={self.zero_point!r}, bit_width={self.bit_width!r}, "
@@ -344,3 +373,8 @@ class QuantTensor(Operators):
 
 def _call_method(method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return apply(method, args, kwargs)
+
+
+def unwrap(x: Tensor | QuantTensor) -> Tensor:
+    """The plain tensor of what flows between layers."""
+    return x.value if isinstance(x, QuantTensor) else x

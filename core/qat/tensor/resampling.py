@@ -1,5 +1,4 @@
-"""Functions that look at neighbourhoods in the last dimensions: max and average pooling, nearest
-interpolation.
+"""Functions of neighbourhoods: max and average pooling, nearest interpolation.
 
 Where the grid itself differs along those dimensions, neighbours have no common grid, and the result
 is a plain tensor.
@@ -19,7 +18,7 @@ from torch import Tensor
 from qat.tensor.dispatch import HANDLERS, Quantized, has_grid
 from qat.tensor.functions import with_zero
 from qat.tensor.grid import bounds, fit, wide, zero_point_like
-from qat.tensor.moving import varies
+from qat.tensor.shape_ops import varies
 
 
 def max_pool(func: Callable[..., Any], spatial: int, input: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How the costs of a model are shown: a table of layers and the totals, or a document."""
+"""The costs of a model as a table or as a document."""
 
 from __future__ import annotations
 

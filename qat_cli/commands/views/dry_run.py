@@ -1,4 +1,4 @@
-"""How a dry run is shown: the costs of the model, and what training it takes."""
+"""The answer of a dry run: costs of model and training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``qat train`` shows a reader: what it is for, and how a run ended."""
+"""Answers of ``qat train``: its purpose, and how a run ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qat_cli.commands.views.next_command import next_command
 from qat_cli.terminal import stream as terminal
 from qat_cli.terminal.console import Console
 from qat_cli.terminal.tables import table_lines
@@ -45,19 +46,18 @@ def which_recipe(overrides: Sequence[str]) -> str:
 
 def show(finished: FinishedRun, console: Console) -> None:
     """The answer of the command."""
-    from qat_cli.report import finite
-
     lines = [f"{label:<12}{text}" for label, text in _closing_lines(finished)]
-    console.emit(finite(finished.summary), lambda: console.out("\n".join(["", *lines])))
+    console.emit(finished.summary.to_json(), lambda: console.out("\n".join(["", *lines])))
 
 
 def _closing_lines(finished: FinishedRun) -> list[tuple[str, str]]:
-    outcome, folder, train = finished.outcome, finished.folder, finished.recipe.train
-    val, test, as_float = outcome.val, outcome.test, outcome.float_test
+    summary, folder, train = finished.summary, finished.folder, finished.recipe.train
+    val, test, as_float = summary.val, summary.test, summary.float_test
+    assert val is not None
     lines = [
         (
             "best epoch",
-            f"{outcome.best_epoch} of {outcome.epochs}, chosen by validation: "
+            f"{summary.best_epoch} of {summary.epochs_trained}, chosen by validation: "
             f"top-1 {val.top1:.2f} % of {val.images} images",
         ),
         (
@@ -74,28 +74,20 @@ def _closing_lines(finished: FinishedRun) -> list[tuple[str, str]]:
                 f"{test.top1 - as_float.top1:+.2f}",
             )
         )
-    if outcome.epochs < train.epochs:
+    if summary.stopped_early:
         lines.append(
             (
                 "stopped",
-                f"early, after {outcome.epochs} of {train.epochs} epochs: no higher "
+                f"early, after {summary.epochs_trained} of {train.epochs} epochs: no higher "
                 f"validation top-1 in {train.early_stopping_patience}",
             )
         )
     lines += [
-        ("time", duration(outcome.seconds)),
+        ("time", duration(summary.seconds)),
         ("checkpoint", str(folder.best)),
         ("curves", str(folder.curves)),
         ("confusion", str(folder.confusion)),
     ]
     if train.logger == "tensorboard":
         lines.append(("tensorboard", shlex.join(["tensorboard", "--logdir", str(folder.path)])))
-    return [*lines, ("next", _next_command(finished))]
-
-
-def _next_command(finished: FinishedRun) -> str:
-    from qat_cli.models import is_user_code
-
-    words = ["qat", "eval", "--checkpoint", str(finished.folder.best)]
-    name = finished.recipe.model.name
-    return shlex.join([*words, "--model", name] if is_user_code(name) else words)
+    return [*lines, ("next", next_command(folder.best, finished.recipe))]

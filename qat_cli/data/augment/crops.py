@@ -1,4 +1,4 @@
-"""Random resized crops: a random part of an image, scaled to the full size.
+"""Random parts of images, scaled to the full size.
 
 Which part depends on the size of the image, which for a file is known only once it is open. So the
 random numbers are drawn for a whole batch beforehand, and become boxes image by image.

@@ -1,4 +1,4 @@
-"""Mixup and cutmix: each image of a batch is mixed with another one, and so are their labels."""
+"""Mixup and cutmix: images of a batch mixed with their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""RandAugment (Cubuk et al. 2019, arXiv:1909.13719): a few random changes of colour and geometry.
+"""RandAugment: a few random changes of colour and geometry.
+
+Source: Cubuk et al. 2019, arXiv:1909.13719.
 
 Each change is torchvision's, with its range of strengths. What is our own is the draw: it takes its
 numbers from a generator that is handed in, because images are changed by several threads at a time

@@ -44,8 +44,8 @@ def decode_files(
         crops: instead of the centre, the part to cut out of each image; only where ``form``
             resizes.
     Returns:
-        uint8 [N, C, H, W], and for each file that is no image, is damaged or has another size than
-        ``form`` allows, its position and what is wrong; its pixels are black.
+        uint8 [N, C, H, W], and for each file that is not an image, is damaged or has another size
+        than ``form`` allows, its position and what is wrong; its pixels are black.
     """
     pixels = np.zeros((len(paths), form.channels, form.height, form.width), dtype=np.uint8)
     bad: dict[int, str] = {}
@@ -79,7 +79,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file, from its header.
 
     Raises:
-        UserError: the file is no image.
+        UserError: the file is not an image.
     """
     try:
         with Image.open(path) as image:
@@ -88,7 +88,7 @@ def image_size(path: Path) -> tuple[int, int]:
         raise UserError(bad_files_text([f"{path}: {_reason(error)}"], 1)) from error
 
 
-# What Pillow raises for files that are no images, damaged, or absurdly large.
+# What Pillow raises for files that are not images, damaged, or absurdly large.
 _BAD_IMAGE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -141,7 +141,7 @@ def _reason(error: BaseException) -> str:
         return "no permission to read it"
     if isinstance(error, FileNotFoundError):
         return "it does not exist"
-    return "is no image, or is damaged"
+    return "is not an image, or is damaged"
 
 
 def refuse_bad_files(bad: Mapping[int, str], total: int) -> None:

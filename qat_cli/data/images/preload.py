@@ -1,4 +1,7 @@
-"""Going through all images of a part with several threads, bad files left out or refused."""
+"""Passes over all images of a part, decoding with several threads.
+
+Bad files are left out or refused.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch import Tensor
 from qat_cli.data.dataset import Dataset, Part
 from qat_cli.data.images.decode import listed, refuse_bad_files
 from qat_cli.data.images.read_ahead import read_ahead, thread_count
-from qat_cli.data.images.source import ImageStore, MemoryImages
+from qat_cli.data.images.stores import ImageStore, MemoryImages
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import DataConfig
 from qat_cli.terminal.console import Console

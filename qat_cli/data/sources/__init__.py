@@ -1,1 +1,4 @@
-"""Data sets by name and folders of images."""
+"""Data sets by name, a file for each.
+
+A file has the entry of its set and the loader.
+"""

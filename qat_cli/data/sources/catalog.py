@@ -1,11 +1,11 @@
-"""What datasets there are by name, without loading any."""
+"""The list of datasets by name, without loading any."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qat_cli.data.sources.downloads import data_root
-from qat_cli.recipes.schema import DataConfig
+from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.sources.source import data_root
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,18 @@ class DatasetEntry:
 
 def dataset_entries() -> list[DatasetEntry]:
     """Every name that ``data.name`` takes, then image folders."""
-    root = str(data_root(DataConfig()))
-    return [
+    root = str(data_root(None))
+    named = [
         DatasetEntry(
-            "digits", "handwritten digits", 1797, 10, "1x8x8", False, "inside scikit-learn"
-        ),
-        DatasetEntry("mnist", "handwritten digits", 70_000, 10, "1x28x28", True, root),
-        DatasetEntry("fashion_mnist", "clothes", 70_000, 10, "1x28x28", True, root),
-        DatasetEntry("cifar10", "small photographs", 60_000, 10, "3x32x32", True, root),
-        DatasetEntry("cifar100", "small photographs", 60_000, 100, "3x32x32", True, root),
-        DatasetEntry(
-            "imagenet", "photographs", 1_331_167, 1000, "3x224x224", False, f"{root}/imagenet"
-        ),
-        DatasetEntry("fake", "made up, learnable or not", 2000, 10, "3x32x32", False, "nowhere"),
-        DatasetEntry(
-            "FOLDER", "class folders of images of your own", None, None, None, False, "its path"
-        ),
+            source.name,
+            source.what,
+            source.images,
+            source.classes,
+            source.size,
+            source.is_downloaded,
+            source.kept_in.format(root=root),
+        )
+        for source in all_sources().values()
     ]
+    folder = "class folders of images of your own"
+    return [*named, DatasetEntry("FOLDER", folder, None, None, None, False, "its path")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
-from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
-from qat_cli.data.images.source import MemoryImages, gray_to_rgb, resized
-from qat_cli.recipes.schema import DataConfig
-from qat_cli.terminal.console import Console
+from qat_cli.data.sources.source import Source
+
+if TYPE_CHECKING:
+    from qat_cli.data.dataset import Dataset
+    from qat_cli.recipes.schema import DataConfig
+    from qat_cli.terminal.console import Console
 
 DEFAULT_SIZE = 16  # 8x8 leaves nothing after two stages of stride 2
 MEAN, STD = 0.305, 0.376  # of all 1,797 images, at 8x8
@@ -19,7 +21,11 @@ def load_digits(config: DataConfig, console: Console) -> Dataset:
     The test part is a fixed fifth of every class; the validation part is ``val_fraction`` of the
     rest, chosen by ``split_seed``.
     """
+    import torch
     from sklearn.datasets import load_digits as sklearn_digits
+
+    from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
+    from qat_cli.data.images.stores import MemoryImages, gray_to_rgb, resized
 
     bunch = sklearn_digits()
     pixels = torch.from_numpy(bunch.images).float().mul(255 / 16).round()  # values are 0 .. 16
@@ -40,3 +46,17 @@ def load_digits(config: DataConfig, console: Console) -> Dataset:
         parts={"train": train, "val": val, "test": test},
         center_crop=center_crop,
     )
+
+
+SOURCES = (
+    Source(
+        name="digits",
+        what="handwritten digits",
+        images=1797,
+        classes=10,
+        size="1x8x8",
+        load=load_digits,
+        kept_in="inside scikit-learn",
+        is_drawing=True,
+    ),
+)

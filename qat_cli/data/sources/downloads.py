@@ -1,81 +1,73 @@
-"""The classic sets that torchvision downloads: mnist, fashion_mnist, cifar10, cifar100."""
+"""The classic sets that torchvision downloads."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from qat_cli.data.dataset import Dataset, Part
-from qat_cli.data.images.source import MemoryImages, gray_to_rgb, resized
 from qat_cli.data.sources.fetch import fetch
+from qat_cli.data.sources.source import Source, data_root
 from qat_cli.errors import UserError
-from qat_cli.recipes.schema import DataConfig
-from qat_cli.terminal.console import Console
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from qat_cli.data.dataset import Dataset, Part
+    from qat_cli.recipes.schema import DataConfig
+    from qat_cli.terminal.console import Console
 
 
 @dataclass(frozen=True)
-class DownloadedSet:
-    """The torchvision class and the usual normalisation, for images scaled to [0, 1]."""
+class Download:
+    """Loads a set of torchvision: its own test part; a validation part split off its train part.
+
+    Args:
+        torchvision_name: the class in ``torchvision.datasets``.
+        mean, std: the usual normalisation, for images scaled to [0, 1].
+    """
 
     torchvision_name: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def __call__(self, config: DataConfig, console: Console) -> Dataset:
+        """The set as ``config`` wants it, downloaded where it is not there.
 
-DOWNLOADED_SETS: Mapping[str, DownloadedSet] = {
-    "mnist": DownloadedSet("MNIST", (0.1307,), (0.3081,)),
-    "fashion_mnist": DownloadedSet("FashionMNIST", (0.2860,), (0.3530,)),
-    "cifar10": DownloadedSet("CIFAR10", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "cifar100": DownloadedSet("CIFAR100", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
-}
+        Raises:
+            UserError: it is not on this machine and cannot be downloaded, or the files are damaged.
+        """
+        from qat_cli.data.dataset import Dataset
 
-
-def load_downloaded(config: DataConfig, console: Console) -> Dataset:
-    """One of ``DOWNLOADED_SETS``: its own test part; a validation part split off its train part.
-
-    Raises:
-        UserError: it is not on this machine and cannot be downloaded, or the files are damaged.
-    """
-    source = DOWNLOADED_SETS[config.name]
-    root = data_root(config)
-    train_set, test_set = _train_and_test(config.name, source, root, console)
-    train, val = _part(train_set, config).split(config.val_fraction, config.split_seed)
-    test = _part(test_set, config)
-    repeat = test.images.shape[0] // len(source.mean)  # 3 for grey images used as RGB
-    return Dataset(
-        name=config.name,
-        classes=[str(name) for name in train_set.classes],
-        mean=list(source.mean) * repeat,
-        std=list(source.std) * repeat,
-        parts={"train": train, "val": val, "test": test},
-        center_crop=config.center_crop or 1.0,
-    )
-
-
-def data_root(config: DataConfig) -> Path:
-    """Where downloads go: ``data.root``, else ``$QAT_DATA_DIR``, else ``~/.cache/qat/data``."""
-    named = config.root or os.environ.get("QAT_DATA_DIR")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "qat" / "data"
+        root = data_root(config.root)
+        train_set, test_set = _train_and_test(config.name, self.torchvision_name, root, console)
+        train, val = _part(train_set, config).split(config.val_fraction, config.split_seed)
+        test = _part(test_set, config)
+        repeat = test.images.shape[0] // len(self.mean)  # 3 for grey images used as RGB
+        return Dataset(
+            name=config.name,
+            classes=[str(name) for name in train_set.classes],
+            mean=list(self.mean) * repeat,
+            std=list(self.std) * repeat,
+            parts={"train": train, "val": val, "test": test},
+            center_crop=config.center_crop or 1.0,
+        )
 
 
 def _train_and_test(
-    name: str, source: DownloadedSet, root: Path, console: Console
+    name: str, torchvision_name: str, root: Path, console: Console
 ) -> tuple[Any, Any]:
-    kind = _torchvision_class(source)
+    from torchvision import datasets
+
+    kind = getattr(datasets, torchvision_name)
     try:
         return kind(str(root), True), kind(str(root), False)
     except (OSError, RuntimeError, EOFError, ValueError):
         pass  # not there, or not whole
     try:
-        for urls, path, md5 in _archives(source, root):
+        for urls, path, md5 in _archives(kind, root / torchvision_name, root):
             path.parent.mkdir(parents=True, exist_ok=True)
             fetch(urls, path, md5, console)
         with contextlib.redirect_stdout(sys.stderr):  # standard output belongs to the answer
@@ -89,25 +81,22 @@ def _train_and_test(
         ) from error
 
 
-def _archives(source: DownloadedSet, root: Path) -> list[tuple[list[str], Path, str]]:
+def _archives(kind: Any, folder: Path, root: Path) -> list[tuple[list[str], Path, str]]:
     # (addresses, where torchvision looks for the file, its MD5), as torchvision has them
-    kind = _torchvision_class(source)
     if hasattr(kind, "resources"):
-        folder = root / source.torchvision_name / "raw"
         return [
-            ([f"{mirror}{file}" for mirror in kind.mirrors], folder / file, md5)
+            ([f"{mirror}{file}" for mirror in kind.mirrors], folder / "raw" / file, md5)
             for file, md5 in kind.resources
         ]
     return [([kind.url], root / kind.filename, kind.tgz_md5)]
 
 
-def _torchvision_class(source: DownloadedSet) -> Any:
-    from torchvision import datasets
-
-    return getattr(datasets, source.torchvision_name)
-
-
 def _part(torchvision_set: Any, config: DataConfig) -> Part:
+    import torch
+
+    from qat_cli.data.dataset import Part
+    from qat_cli.data.images.stores import MemoryImages, gray_to_rgb, resized, rgb_to_gray
+
     raw = torch.as_tensor(torchvision_set.data)
     pixels = _channels_first(raw)
     if config.channels == 3 and pixels.shape[1] == 1:
@@ -126,7 +115,43 @@ def _channels_first(raw: Tensor) -> Tensor:
     return raw[:, None] if raw.ndim == 3 else raw.permute(0, 3, 1, 2)
 
 
-def rgb_to_gray(pixels: Tensor) -> Tensor:
-    """Luma of ITU-R BT.601: uint8 [N, 3, H, W] -> [N, 1, H, W]."""
-    weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-    return (pixels.float() * weight).sum(1, keepdim=True).round_().to(torch.uint8)
+SOURCES = (
+    Source(
+        name="mnist",
+        what="handwritten digits",
+        images=70_000,
+        classes=10,
+        size="1x28x28",
+        load=Download("MNIST", (0.1307,), (0.3081,)),
+        is_downloaded=True,
+        is_drawing=True,
+    ),
+    Source(
+        name="fashion_mnist",
+        what="clothes",
+        images=70_000,
+        classes=10,
+        size="1x28x28",
+        load=Download("FashionMNIST", (0.2860,), (0.3530,)),
+        is_downloaded=True,
+        is_drawing=True,
+    ),
+    Source(
+        name="cifar10",
+        what="small photographs",
+        images=60_000,
+        classes=10,
+        size="3x32x32",
+        load=Download("CIFAR10", (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        is_downloaded=True,
+    ),
+    Source(
+        name="cifar100",
+        what="small photographs",
+        images=60_000,
+        classes=100,
+        size="3x32x32",
+        load=Download("CIFAR100", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        is_downloaded=True,
+    ),
+)

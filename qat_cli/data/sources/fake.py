@@ -1,88 +1,22 @@
-"""Labelled images that the program makes up: no download, any size and number."""
+"""Images made up by the program, of any size and number.
+
+No download.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from qat_cli.data.augment.crops import RandomCrops, cropped
-from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
-from qat_cli.data.images.source import gray_to_rgb
-from qat_cli.data.seeds import generator_of
+from qat_cli.data.sources.source import Source
 from qat_cli.errors import UserError
-from qat_cli.recipes.schema import DataConfig, FakeConfig
-from qat_cli.terminal.console import Console
+
+if TYPE_CHECKING:
+    from qat_cli.data.dataset import Dataset
+    from qat_cli.recipes.schema import DataConfig
+    from qat_cli.terminal.console import Console
 
 IMAGE_SIZE, CHANNELS = 32, 3
-PATTERN_SIDE = 4  # a pattern is so many soft patches of colour wide and high
-PATTERN_RANGE = (64, 192)  # grey levels; with the noise still inside 0 .. 255
-NOISE = 64  # grey levels up and down
 MEAN, STD = 0.5, 0.25  # about those of patterns with noise, and of noise alone
-
-
-@dataclass(frozen=True)
-class FakeImages:
-    """Images made when they are gathered; the same ones each time.
-
-    Image ``i`` depends on ``seed``, ``i`` and its pattern alone.
-
-    Args:
-        numbers: int64 [N]; which images these are.
-        patterns: uint8 [K, C, H, W], under the noise; ``None`` for noise alone.
-        kinds: int64 [N], the pattern of each.
-        image_shape: (channels, height, width).
-        seed: of the noise.
-    """
-
-    numbers: Tensor
-    kinds: Tensor
-    patterns: Tensor | None
-    image_shape: tuple[int, int, int]
-    seed: int
-    in_memory: bool = field(default=False, init=False)
-    is_larger_inside: bool = field(default=False, init=False)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of every image."""
-        return self.image_shape
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def gather(self, index: Tensor, crops: RandomCrops | None = None) -> Tensor:
-        """See :meth:`ImageStore.gather`."""
-        images = torch.stack([self._image(i) for i in index.tolist()])
-        return images if crops is None else cropped(images, crops)
-
-    def readable(self, index: Tensor) -> tuple[Tensor, dict[int, str]]:
-        """See :meth:`ImageStore.readable`."""
-        return self.gather(index), {}
-
-    def unreadable(self, index: Tensor) -> dict[int, str]:
-        """None are."""
-        return {}
-
-    def select(self, index: Tensor) -> FakeImages:
-        """The images at ``index``; nothing is made."""
-        return FakeImages(
-            self.numbers[index], self.kinds[index], self.patterns, self.image_shape, self.seed
-        )
-
-    def in_rgb(self) -> FakeImages:
-        """Not the same images, which had colours from the start, but of the same patterns."""
-        patterns = None if self.patterns is None else gray_to_rgb(self.patterns)
-        shape = (3, *self.image_shape[1:])
-        return FakeImages(self.numbers, self.kinds, patterns, shape, self.seed)
-
-    def _image(self, row: int) -> Tensor:
-        generator = generator_of("fake image", self.seed, int(self.numbers[row]))
-        if self.patterns is None:
-            return torch.randint(0, 256, self.shape, generator=generator, dtype=torch.uint8)
-        noise = torch.randint(-NOISE, NOISE, self.shape, generator=generator, dtype=torch.int16)
-        return (self.patterns[self.kinds[row]] + noise).to(torch.uint8)
 
 
 def load_fake(config: DataConfig, console: Console) -> Dataset:
@@ -95,6 +29,12 @@ def load_fake(config: DataConfig, console: Console) -> Dataset:
     Raises:
         UserError: a key asks for what these images cannot be.
     """
+    import torch
+
+    from qat_cli.data.dataset import TEST_FRACTION, TEST_SEED, Dataset, Part
+    from qat_cli.data.images.made_up import FakeImages, random_patterns
+    from qat_cli.recipes.schema import FakeConfig
+
     fake = config.fake or FakeConfig()
     if config.center_crop not in (None, 1.0):
         raise UserError("data.center_crop has no meaning for data 'fake': leave it out.")
@@ -106,7 +46,7 @@ def load_fake(config: DataConfig, console: Console) -> Dataset:
     channels, side = config.channels or CHANNELS, config.image_size or IMAGE_SIZE
     shape = (channels, side, side)
     labels = torch.arange(fake.images) % fake.classes
-    patterns = _patterns(fake, shape) if fake.learnable else None
+    patterns = random_patterns(fake.classes, shape, fake.seed) if fake.learnable else None
     images = FakeImages(torch.arange(fake.images), labels, patterns, shape, fake.seed)
     rest, test = Part(images, labels).split(TEST_FRACTION, TEST_SEED)
     train, val = rest.split(config.val_fraction, config.split_seed)
@@ -119,12 +59,14 @@ def load_fake(config: DataConfig, console: Console) -> Dataset:
     )
 
 
-def _patterns(fake: FakeConfig, shape: tuple[int, int, int]) -> Tensor:
-    generator = generator_of("fake patterns", fake.seed)
-    coarse = (fake.classes, shape[0], PATTERN_SIDE, PATTERN_SIDE)
-    patches = torch.rand(coarse, generator=generator)
-    soft = torch.nn.functional.interpolate(
-        patches, size=shape[1:], mode="bilinear", align_corners=False
-    )
-    low, high = PATTERN_RANGE
-    return (low + soft * (high - low)).to(torch.uint8)
+SOURCES = (
+    Source(
+        name="fake",
+        what="made up, learnable or not",
+        images=2000,
+        classes=10,
+        size="3x32x32",
+        load=load_fake,
+        kept_in="nowhere",
+    ),
+)

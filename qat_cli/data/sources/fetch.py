@@ -1,4 +1,8 @@
-"""Downloading one file: progress shown, checked, and in its place only when it is whole."""
+"""One file from the network, in place only when whole.
+
+torchvision's ``download_url`` writes to the place itself, where a broken connection leaves half a
+file, and shows a bar of its own that knows neither ``--quiet`` nor a log file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signs that a training has diverged, and where a number stopped being finite."""
+"""Signs of a diverged training, and the layer where it shows first."""
 
 from __future__ import annotations
 
@@ -9,9 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat_cli.engine.machine import distributed
+from qat_cli.engine.step.precision import Precision
 from qat_cli.errors import WorkFailed
 
 ADVICE = "Lower optimizer.lr, add schedule.warmup_epochs, or set optimizer.clip_grad_norm."
+
+
+def check_finite(
+    loss: float, model: nn.Module, images: Tensor, epoch: int, batch: int, precision: Precision
+) -> None:
+    """Raise :class:`WorkFailed` if ``loss`` is NaN or infinite, naming what went wrong first."""
+    if math.isfinite(loss):
+        return
+    with precision.autocast(), distributed.alone():  # others may not have gone wrong
+        where = find_non_finite(model, images)
+    raise WorkFailed(
+        f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
+        f"{where}. {ADVICE}"
+    )
 
 
 def check_weights(model: nn.Module, epoch: int, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""What the float model scored that a quantized one is made from, for comparison at the end."""
+"""Test figures of the float model behind a quantized one, for comparison."""
 
 from __future__ import annotations
 
@@ -15,19 +15,14 @@ from qat_cli.errors import UserError
 from qat_cli.terminal.console import Console
 
 
-def float_copy(experiment: Experiment, quantized: WeightsFile | None) -> Experiment | None:
+def float_copy(experiment: Experiment) -> Experiment | None:
     """A copy of the float model, to be measured when the data is there and the model quantized.
 
     Args:
-        experiment: the float model with its start weights, if it has any.
-        quantized: the start weights, where they are of a quantized model.
+        experiment: the float model with its start weights.
     Returns:
-        ``None`` where there is nothing to compare with: a float run, random weights, or weights
-        that were trained for a quantized model; and for the rare model that cannot be copied.
+        ``None`` for the rare model that cannot be copied.
     """
-    recipe = experiment.recipe
-    if recipe.quant is None or recipe.model.weights is None or quantized is not None:
-        return None
     try:
         return dataclasses.replace(experiment, model=copy.deepcopy(experiment.model))
     except (RuntimeError, TypeError):

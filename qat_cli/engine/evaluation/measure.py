@@ -1,18 +1,18 @@
-"""Measuring a model that exists: one of our checkpoints, or float weights on a model."""
+"""Measurements of a model that exists: a checkpoint, or float weights on a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qat_cli.checkpoint import Checkpoint, read_checkpoint
+from qat_cli.checkpoint import read_checkpoint
 from qat_cli.data import evaluation_batches, load_data
+from qat_cli.engine.evaluation.evaluate import evaluate
 from qat_cli.engine.evaluation.metrics import Metrics, Tally
 from qat_cli.engine.machine import distributed
 from qat_cli.engine.machine.backend import backend_in_use, chosen_backend
-from qat_cli.engine.run.loop import evaluate
 from qat_cli.engine.setup.experiment import (
     Experiment,
     decoded,
@@ -22,7 +22,8 @@ from qat_cli.engine.setup.experiment import (
     with_start_weights,
 )
 from qat_cli.errors import UserError
-from qat_cli.recipes import Recipe
+from qat_cli.recipes import Recipe, changed
+from qat_cli.recipes.overrides import Override
 from qat_cli.terminal.console import Console
 
 
@@ -68,7 +69,7 @@ def measure(
 def measure_checkpoint(
     path: Path,
     part: str,
-    changes: Mapping[str, str | int | None],
+    changes: Sequence[Override],
     console: Console,
 ) -> Measurement:
     """Evaluate a checkpoint.
@@ -76,24 +77,26 @@ def measure_checkpoint(
     Args:
         path: of the checkpoint.
         part: train, val or test.
-        changes: ``data`` (a dataset or folder, prepared as the training data was, classes matched
-            by name), ``model`` (repeats the user's own model, whose code may then run),
-            ``skip_bad_files``, ``device``, ``backend``, ``batch_size``; ``None`` for as recorded.
+        changes: of the recipe; ``data.name`` is prepared as the training data was, classes matched
+            by name; ``model.name`` repeats the user's own model, whose code may then run.
         console: shows progress.
     Raises:
         UserError: the checkpoint, the data or the model cannot be used.
     """
     with distributed.agreeing():
         checkpoint = read_checkpoint(path)
-        recipe = _changed(checkpoint.recipe, changes)
+        given = [change.key for change in changes]
+        recipe = changed(checkpoint.recipe, changes)
         dataset = load_data(recipe.data, console).labelled_as(checkpoint.classes)
-        allow_code = changes.get("model") is not None
+        allow_code = "model.name" in given
         experiment = float_experiment(recipe, allow_code, console, dataset)
     with chosen_backend(recipe, experiment.device, console):
         experiment = restored(checkpoint, path, experiment, console, show=False)
         metrics = measure(experiment, part, console)
         backend = backend_in_use(recipe)
-    return Measurement(experiment, metrics, _recorded(checkpoint, part, changes), backend)
+    # Figures for other data say nothing about these.
+    recorded = None if "data.name" in given else checkpoint.metrics.get(part) or None
+    return Measurement(experiment, metrics, recorded, backend)
 
 
 @distributed.joined()
@@ -115,27 +118,3 @@ def measure_weights(recipe: Recipe, part: str, console: Console) -> Measurement:
             f"qat eval --checkpoint {weights.path}"
         )
     return Measurement(experiment, measure(experiment, part, console), None)
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, str | int | None]) -> Recipe:
-    def given(**fields: str) -> dict[str, Any]:
-        return {f: changes[key] for f, key in fields.items() if changes.get(key) is not None}
-
-    return recipe.model_copy(
-        update={
-            "data": recipe.data.model_copy(
-                update=given(name="data", skip_bad_files="skip_bad_files")
-            ),
-            "model": recipe.model.model_copy(update=given(name="model")),
-            "train": recipe.train.model_copy(
-                update=given(device="device", backend="backend", eval_batch_size="batch_size")
-            ),
-        }
-    )
-
-
-def _recorded(
-    checkpoint: Checkpoint, part: str, changes: Mapping[str, str | int | None]
-) -> Mapping[str, Any] | None:
-    # Figures for other data say nothing about these.
-    return None if changes.get("data") is not None else checkpoint.metrics.get(part) or None

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from qat_cli.engine.machine import distributed
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Averages over ``images`` images: mean cross-entropy, accuracies in percent.
-
-    ``top5`` counts the five highest outputs, or all of them where a model has fewer.
-    """
-
-    loss: float
-    top1: float
-    top5: float
-    images: int
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for files."""
-        return asdict(self)
+from qat_cli.report import Metrics as Metrics
 
 
 def best_classes(logits: Tensor) -> Tensor:

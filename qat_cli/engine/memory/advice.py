@@ -1,11 +1,10 @@
-"""When memory runs out: recognising it, and saying which batch would fit."""
+"""Advice where memory runs out: the error recognised, a batch that would fit."""
 
 from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -27,7 +26,7 @@ GIB = 2**30
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory could not be had, on a GPU or a CPU."""
+    """``error`` says that memory could not be had, on a GPU or a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -56,18 +55,20 @@ def release(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-@contextmanager
-def training_explained(
-    batches: Batches, accumulate: int, estimate: Callable[[], MemoryEstimate]
-) -> Iterator[None]:
-    """Where a training step inside runs out of memory, say which batch size would fit.
+def training_failure(
+    error: Exception,
+    batches: Batches,
+    accumulate: int,
+    estimate: Callable[[], MemoryEstimate],
+) -> WorkFailed:
+    """The explanation of a training step that ran out of memory, with a batch size that would fit.
 
     Args:
+        error: says that memory could not be had; what the functions it came through hold is given
+            back.
         batches: the training part.
         accumulate: batches per optimizer step.
-        estimate: measures what a step takes; called after memory has run out.
-    Raises:
-        WorkFailed: it did.
+        estimate: measures what a step takes.
     """
     asked = batches.batch_size
 
@@ -78,20 +79,19 @@ def training_explained(
             f"{asked * accumulate} images per step; --auto-batch finds such a size by trying"
         )
 
-    with _explained("training", "train.batch_size", asked, batches.device, estimate, remedy):
-        yield
+    return _failure(error, "training", "train.batch_size", asked, batches.device, estimate, remedy)
 
 
-@contextmanager
-def evaluation_explained(model: nn.Module, batches: Batches, key: str) -> Iterator[None]:
-    """Where a forward pass inside runs out of memory, say which batch size would fit.
+def evaluation_failure(
+    error: Exception, model: nn.Module, batches: Batches, key: str
+) -> WorkFailed:
+    """The same for a forward pass in evaluation mode.
 
     Args:
-        model: is run.
-        batches: what it runs on.
+        error: says that memory could not be had.
+        model: was run.
+        batches: what it ran on.
         key: the recipe's key of their size.
-    Raises:
-        WorkFailed: it did.
     """
 
     def estimate() -> MemoryEstimate:
@@ -101,28 +101,22 @@ def evaluation_explained(model: nn.Module, batches: Batches, key: str) -> Iterat
     def remedy(fitting: int) -> str:
         return f"set {key}={fitting}"
 
-    with _explained("evaluation", key, batches.batch_size, batches.device, estimate, remedy):
-        yield
+    return _failure(error, "evaluation", key, batches.batch_size, batches.device, estimate, remedy)
 
 
-@contextmanager
-def _explained(
+def _failure(
+    error: Exception,
     work: str,
     key: str,
     asked: int,
     device: torch.device,
     estimate: Callable[[], MemoryEstimate],
     remedy: Callable[[int], str],
-) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        release(error)
-        first = str(error).strip().partition("\n")[0]
-        failure = f"out of memory in {work} with batches of {asked} images ({key}): {first}"
-        raise WorkFailed(f"{failure}\n{_advice(asked, device, estimate, remedy)}") from error
+) -> WorkFailed:
+    release(error)
+    first = str(error).strip().partition("\n")[0]
+    failure = f"out of memory in {work} with batches of {asked} images ({key}): {first}"
+    return WorkFailed(f"{failure}\n{_advice(asked, device, estimate, remedy)}")
 
 
 def _advice(

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.nn.modes import evaluating
 from qat_cli.engine.memory.meter import in_use
 from qat_cli.engine.step.step import Step
 
@@ -139,17 +140,12 @@ def estimate_evaluation(
     model: nn.Module, image_shape: Sequence[int], most: int, device: torch.device
 ) -> MemoryEstimate:
     """The same for a forward pass in evaluation mode; it is without gradients and optimizer."""
-    was_training = model.training
-    model.eval()
-    try:
-        sizes = _sizes(image_shape, most)
-        readings = []
-        for count in sizes:
+    readings = []
+    with evaluating(model):
+        for count in _sizes(image_shape, most):
             for _ in range(2):
                 reading = _read_pass(model, count, image_shape, device)
             readings.append(reading)
-    finally:
-        model.train(was_training)
     own = _bytes([*model.parameters(), *model.buffers()])
     return MemoryEstimate(own, 0, 0, *readings)
 

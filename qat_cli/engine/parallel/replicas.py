@@ -7,8 +7,8 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from qat_cli.checkpoint import QUANTIZER_MARK
 from qat_cli.engine.machine import distributed
-from qat_cli.engine.setup.experiment import QUANTIZER_MARK
 from qat_cli.errors import WorkFailed
 
 

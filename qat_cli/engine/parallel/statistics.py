@@ -28,7 +28,7 @@ from qat.components.stats import (
     NegativePercentileOrZero,
     PercentileInterval,
 )
-from qat.components.stats.both_sides import rank_of_high, rank_of_low
+from qat.components.stats.order import rank_of_high, rank_of_low
 from qat_cli.engine.machine import distributed
 from qat_cli.errors import UserError
 

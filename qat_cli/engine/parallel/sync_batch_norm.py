@@ -1,7 +1,8 @@
-"""Batch normalisation over the batches of all processes, as one process with all of them has it.
+"""Batch normalisation over the batches of all processes.
 
-torch's own SyncBatchNorm works on GPUs only. Mean and variance are combined from those of the
-processes (Chan et al. 1979), not from sums of squares, which lose digits.
+Every process computes what one alone would with all of the images. On a GPU torch's SyncBatchNorm
+does that; it refuses others, for which there is one here. It combines mean and variance from those
+of the processes (Chan et al. 1979), not from sums of squares, which lose digits.
 """
 
 from __future__ import annotations
@@ -18,24 +19,31 @@ from qat_cli.engine.machine import distributed
 KINDS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def synchronise_batch_norms(model: nn.Module) -> int:
+def synchronise_batch_norms(model: nn.Module, device: torch.device) -> int:
     """Replace the batch norms inside ``model``; they keep their tensors and names.
 
-    Where there is one process, nothing is replaced.
-
+    Args:
+        model: in one of several processes.
+        device: of the model.
     Returns:
         How many were replaced.
     """
-    if distributed.size() == 1:
-        return 0
-    replaced: dict[nn.Module, SyncBatchNorm] = {}  # a layer that is used twice stays one layer
+    replaced: dict[nn.Module, nn.Module] = {}  # a layer that is used twice stays one layer
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if isinstance(child, _BatchNorm) and type(child) in KINDS:
                 if child not in replaced:
-                    replaced[child] = SyncBatchNorm.of(child)
+                    replaced[child] = synchronised(child, device)
                 setattr(parent, name, replaced[child])
     return len(replaced)
+
+
+def synchronised(layer: _BatchNorm, device: torch.device) -> nn.Module:
+    """``layer`` with the statistics of all processes, made of the same tensors."""
+    if device.type == "cuda":
+        made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
+        return made.train(layer.training)
+    return SyncBatchNorm.of(layer)
 
 
 class SyncBatchNorm(_BatchNorm):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import nn
 
@@ -19,7 +21,7 @@ from qat_cli.engine.memory.meter import available
 from qat_cli.engine.run.timed_steps import copied, memory_of_step
 from qat_cli.engine.step.step import Step
 from qat_cli.errors import WorkFailed
-from qat_cli.recipes import Recipe
+from qat_cli.recipes import Recipe, changed
 from qat_cli.terminal.console import Console
 
 STEPS = 2  # from the second on the optimizer has its state
@@ -50,8 +52,8 @@ def with_fitting_batch(
             failure = "a step runs out of memory"
         if failure is None:
             console.info(f"auto-batch: {_choice(asked, accumulate, images, count)}")
-            train = {"batch_size": images, "accumulate": count, "auto_batch": False}
-            return recipe.model_copy(update={"train": recipe.train.model_copy(update=train)})
+            found = {"batch_size": images, "accumulate": count, "auto_batch": False}
+            return changed(recipe, {f"train.{key}": value for key, value in found.items()})
         console.info(f"auto-batch: batches of {images} images do not fit, {failure}")
     raise WorkFailed("auto-batch: not even one image fits; use a smaller model, or smaller images.")
 
@@ -67,7 +69,8 @@ def _estimate(model: nn.Module, step: Step, batches: Batches) -> MemoryEstimate 
 def _fits(model: nn.Module, step: Step, batches: Batches, images: int, count: int) -> bool:
     try:
         with copied(model, step, batches) as trial:
-            trial.with_batches_of(images, count).take_steps(STEPS)
+            for _ in islice(trial.with_batches_of(images, count).steps(), STEPS):
+                pass
         return True
     except (RuntimeError, MemoryError) as error:
         _released(error)

@@ -1,133 +1,83 @@
-"""The two loops: one epoch of training, one pass of evaluation."""
+"""The training loop: one epoch as a generator of optimizer steps."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from qat.components import set_progress
 from qat_cli.data import Batches
-from qat_cli.engine.evaluation.diagnosis import ADVICE, find_non_finite
-from qat_cli.engine.evaluation.metrics import Metrics, Tally
-from qat_cli.engine.machine import distributed
-from qat_cli.engine.memory.advice import evaluation_explained
-from qat_cli.engine.step.accumulation import step_shares
+from qat_cli.engine.evaluation.diagnosis import check_finite
 from qat_cli.engine.step.phases import AS_BUILT, Phase
-from qat_cli.engine.step.precision import Precision
-from qat_cli.engine.step.step import Step
-from qat_cli.errors import WorkFailed
-from qat_cli.terminal.console import Console
-from qat_cli.terminal.ticker import Ticker
+from qat_cli.engine.step.step import Step, step_shares
+
+LOOK_SECONDS = 2.0  # between two looks at the loss where looking means waiting for a GPU
 
 
-def train_one_epoch(
+@dataclass(frozen=True)
+class Done:
+    """An optimizer step that was taken.
+
+    Args:
+        batches: of this epoch that are done, those of this step among them.
+        outputs: mean loss, logits and labels of each batch of the step, before it was taken.
+    """
+
+    batches: int
+    outputs: list[tuple[Tensor, Tensor, Tensor]]
+
+
+def train_epoch(
     model: nn.Module,
     batches: Batches,
-    epoch: int,
-    first_batch: int,
     step: Step,
-    tally: Tally,
-    ticker: Ticker,
-    on_step: Callable[[int], None],
+    epoch: int,
+    first: int = 0,
     phase: Phase = AS_BUILT,
-) -> None:
-    """Train on the batches of ``epoch`` from ``first_batch`` on.
+) -> Iterator[Done]:
+    """Train on the batches of ``epoch`` from number ``first`` on, one optimizer step at a time.
 
     Args:
         model: is put into training mode; quantizers whose gradient changes over the training are
             told how much of it is over.
         batches: the training part.
-        epoch: number of the epoch, 0 is the first; chooses order, augmentation, learning rate.
-        first_batch: batches of this epoch that were done before, in whole optimizer steps.
-        step: the objective and how its gradient becomes a change of the weights.
-        tally: counts loss and hits of the batches as they were when trained on.
-        ticker: says when it is time for a look at a tally that is on a GPU.
-        on_step: called after each optimizer step with the number of batches done; may raise to
-            stop there.
+        step: the objective, and how its gradient becomes a change of the weights.
+        epoch: 0 is the first; chooses order, augmentation and learning rate.
+        first: batches of this epoch that were done before, in whole optimizer steps.
         phase: says what is held in this epoch.
+    Yields:
+        After each step. Who stops asking has taken as many steps as were asked for.
     Raises:
         WorkFailed: the loss is not finite; names the first layer that is not. On a CPU it is seen
-            before the step is taken, on a GPU when the ticker is due or the epoch over.
+            before the step is taken, on a GPU now and then and when the epoch is over.
     """
     model.train()
     phase.set_modes(model)
     step.average.follow(model)
     set_progress(model, epoch / step.schedule.epochs)
-    looks_at_each = batches.device.type == "cpu"  # elsewhere looking means waiting
-    done = first_batch
-    stream = batches.epoch(epoch, first_batch)
+
+    looks_at_each = batches.device.type == "cpu"
+    looked, total = time.monotonic(), 0.0
+    stream = batches.epoch(epoch, first)
+    done = first
     while done < len(batches):
         shares = step_shares(batches, done, step.accumulate)
+        outputs = []
         step.begin(epoch, done)
         for share, (images, labels) in zip(shares, stream, strict=False):  # the stream goes on
             loss, logits = step.loss(model, images, labels)
             if looks_at_each:
                 check_finite(loss.item(), model, images, epoch, done, step.precision)
             step.backward(loss, share)
-            tally.add(loss, logits, labels)
+            outputs.append((loss.detach(), logits.detach(), labels))
             done += 1
         step.finish(model)
-        if not looks_at_each and (ticker.is_due or done == len(batches)):
-            train_loss = tally.metrics().loss
-            check_finite(train_loss, model, images, epoch, done - 1, step.precision)
-        on_step(done)
-
-
-def check_finite(
-    loss: float, model: nn.Module, images: Tensor, epoch: int, batch: int, precision: Precision
-) -> None:
-    """Raise :class:`WorkFailed` if ``loss`` is NaN or infinite, naming what went wrong first."""
-    if math.isfinite(loss):
-        return
-    with precision.autocast(), distributed.alone():  # others may not have gone wrong
-        where = find_non_finite(model, images)
-    raise WorkFailed(
-        f"training diverged: the loss is {loss} in epoch {epoch + 1}, batch {batch + 1}; "
-        f"{where}. {ADVICE}"
-    )
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    batches: Batches,
-    console: Console,
-    label: str = "evaluating",
-    on_batch: Callable[[], None] = lambda: None,
-    tally: Tally | None = None,
-) -> Metrics:
-    """Loss and accuracy over all batches, in evaluation mode; the mode is restored.
-
-    Args:
-        model: the classifier.
-        batches: in order, unchanged.
-        console: shows progress under ``label``.
-        on_batch: called after each batch, as often in every process; may raise to stop there.
-        tally: counts instead of a plain one.
-    Returns:
-        Those of the batches of all processes.
-    Raises:
-        WorkFailed: memory runs out; says which batch size would fit.
-    """
-    was_training = model.training
-    model.eval()
-    tally = tally or Tally(batches.device)
-    try:
-        with (
-            evaluation_explained(model, batches, "train.eval_batch_size"),
-            Ticker(console, label, batches.images) as ticker,
-        ):
-            for images, labels in batches.epoch():
-                logits = model(images)
-                tally.add(F.cross_entropy(logits, labels), logits, labels)
-                ticker.update(min(tally.images * batches.share.count, batches.images))
-                on_batch()
-            for _ in range(batches.rounds - len(batches)):  # others have one more
-                on_batch()
-    finally:
-        model.train(was_training)
-    return tally.of_all_processes().metrics()
+        if not looks_at_each:
+            total = total + sum(loss for loss, _, _ in outputs)  # NaN and infinity stay in it
+            if time.monotonic() - looked > LOOK_SECONDS or done == len(batches):
+                check_finite(float(total), model, images, epoch, done - 1, step.precision)
+                looked, total = time.monotonic(), 0.0
+        yield Done(done, outputs)

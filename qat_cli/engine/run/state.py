@@ -1,4 +1,4 @@
-"""How far a training run has come, as it is kept in ``last.pt``."""
+"""The position of a training run, and its figures so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qat_cli.report import Row
 
 @dataclass
 class TrainingState:
-    """The position of a run between two steps, and its figures so far.
+    """The position of a run between two steps, and its figures so far, as in ``last.pt``.
 
     Args:
         epoch: finished epochs, validation included.
@@ -78,13 +78,13 @@ class TrainingState:
             self.best_epoch, self.best_val = self.epoch, self.val
         return is_best
 
-    def has_stalled(self, patience: int | None, first: int = 0) -> bool:
-        """Validation top-1 was not raised in the last ``patience`` epochs; ``None``: never.
+    def has_stalled(self, patience: int, first: int = 0) -> bool:
+        """Validation top-1 was not raised in the last ``patience`` epochs.
 
         Epochs before ``first`` (0 is the first), which cannot be the best, do not count.
         """
         top1 = [float(row["val_top1"]) for row in self.history[first:]]
-        if patience is None or len(top1) <= patience:
+        if len(top1) <= patience:
             return False
         return max(top1[-patience:]) <= max(top1[:-patience])
 

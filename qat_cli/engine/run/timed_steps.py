@@ -9,19 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count, islice
 
 import torch
 from torch import nn
 
 from qat_cli.data import Batches
-from qat_cli.engine.evaluation.metrics import Tally
 from qat_cli.engine.machine import distributed
-from qat_cli.engine.machine.randomness import random_states, restore_random_states
+from qat_cli.engine.machine.randomness import kept_random_states
 from qat_cli.engine.memory.estimate import MemoryEstimate, estimate_memory
-from qat_cli.engine.run.loop import train_one_epoch
+from qat_cli.engine.run.loop import Done, train_epoch
 from qat_cli.engine.step.step import Step
-from qat_cli.terminal.console import Console
-from qat_cli.terminal.ticker import Ticker
 
 WARM_UP_STEPS = 3  # the first ones allocate, and collect statistics
 TIMED_STEPS = 5
@@ -42,43 +40,28 @@ class Trial:
     step: Step
     batches: Batches
 
-    def take_steps(self, count: int, seconds: float = float("inf")) -> list[float]:
-        """Take optimizer steps, over as many epochs as that needs.
-
-        Args:
-            count: how many.
-            seconds: after which no further step is begun.
-        Returns:
-            The seconds that each took, its share of loading the images included.
-        """
-        taken: list[float] = []
-        started = time.monotonic()
-
-        def on_step(done: int) -> None:
-            _wait_for(self.batches.device)
-            taken.append(time.monotonic() - started - sum(taken))
-            if len(taken) == count or sum(taken) >= seconds:
-                raise _Enough
-
-        ticker = Ticker(Console(), "trying", self.batches.images)
-        epoch = 0
-        try:
-            while True:
-                tally = Tally(self.batches.device)
-                train_one_epoch(
-                    self.model, self.batches, epoch, 0, self.step, tally, ticker, on_step
-                )
-                epoch += 1
-        except _Enough:
-            return taken
+    def steps(self) -> Iterator[Done]:
+        """Optimizer steps without end, over one epoch after the other."""
+        epochs = (train_epoch(self.model, self.batches, self.step, epoch) for epoch in count())
+        return chain.from_iterable(epochs)
 
     def seconds_per_step(self) -> float:
-        """The median over some steps, after others that warm up."""
-        self.take_steps(WARM_UP_STEPS)
-        return statistics.median(self.take_steps(TIMED_STEPS, PATIENCE_SECONDS))
+        """The median over some steps, each with loading its images, after others that warm up."""
+        for _ in islice(self.steps(), WARM_UP_STEPS):
+            pass
+        taken: list[float] = []
+        began = before = time.monotonic()
+        for _ in islice(self.steps(), TIMED_STEPS):
+            _wait_for(self.batches.device)
+            now = time.monotonic()
+            taken.append(now - before)
+            before = now
+            if now - began >= PATIENCE_SECONDS:
+                break
+        return statistics.median(taken)
 
     def memory(self) -> MemoryEstimate:
-        """What a step takes with any number of images, from small ones."""
+        """The memory of a step with any number of images, from small ones."""
         batches, shape = self.batches, self.batches.part.images.shape
         self.model.train()
         return estimate_memory(self.model, self.step, shape, batches.batch_size, batches.device)
@@ -92,23 +75,16 @@ class Trial:
 @contextmanager
 def copied(model: nn.Module, step: Step, batches: Batches) -> Iterator[Trial]:
     """A trial on copies of ``model`` and ``step``; random numbers go on afterwards as before."""
-    states = random_states()
-    try:
+    with kept_random_states():
         own_model, own_step = copy.deepcopy((model, step))
         with distributed.alone():
             yield Trial(own_model, own_step, batches)
-    finally:
-        restore_random_states(states)
 
 
 def memory_of_step(model: nn.Module, step: Step, batches: Batches) -> MemoryEstimate:
-    """What a step of a run takes with any number of images; the run stays as it is."""
+    """The memory of a step of a run with any number of images; the run stays as it is."""
     with copied(model, step, batches) as trial:
         return trial.memory()
-
-
-class _Enough(Exception):
-    """As many steps as wanted are taken."""
 
 
 def _wait_for(device: torch.device) -> None:

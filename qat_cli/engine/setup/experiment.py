@@ -11,19 +11,24 @@ import torch
 from torch import Tensor, nn
 
 import qat.config  # noqa: F401  a bad QAT_* value is refused also where nothing is quantized
-from qat_cli.checkpoint import Checkpoint, WeightsFile, load_weights, read_weights
+from qat_cli.checkpoint import (
+    QUANTIZER_MARK,
+    Checkpoint,
+    WeightsFile,
+    load_weights,
+    read_weights,
+)
 from qat_cli.data import Dataset, load_data, pinned, prepared
 from qat_cli.engine.machine import distributed
-from qat_cli.engine.machine.device import choose_device
+from qat_cli.engine.machine.backend import choose_device
 from qat_cli.engine.machine.randomness import seed_everything
 from qat_cli.engine.step.bit_width_schedule import check_bit_widths
 from qat_cli.engine.step.phases import AS_BUILT, phase_of, set_quantizers
 from qat_cli.errors import UserError
 from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, first_conv_channels
-from qat_cli.recipes import Recipe, graph_rules
+from qat_cli.recipes import Recipe, changed, graph_rules
 from qat_cli.terminal.console import Console
 
-QUANTIZER_MARK = "_quant."  # in the names of everything that a quantizer keeps
 LAYER_COLUMNS = ("layer", "kind", "weight", "input", "activation", "note")
 
 
@@ -84,7 +89,7 @@ def decoded(experiment: Experiment, parts: Iterable[str], console: Console) -> E
     """
     recipe = experiment.recipe
     dataset, data = prepared(experiment.dataset, parts, recipe.data, console)
-    recipe = recipe.model_copy(update={"data": data})
+    recipe = changed(recipe, {"data": data})
     return dataclasses.replace(experiment, recipe=recipe, dataset=dataset)
 
 
@@ -97,7 +102,7 @@ def _data_for_model(recipe: Recipe, console: Console) -> Dataset:
         f"model {recipe.model.name}: images are scaled to {size}x{size} pixels, the size that it "
         "was published for; data.image_size sets another"
     )
-    return load_data(recipe.data.model_copy(update={"image_size": size}), console)
+    return load_data(changed(recipe.data, {"image_size": size}), console)
 
 
 def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile | None:
@@ -138,7 +143,8 @@ def quantized(experiment: Experiment, console: Console, show_layers: bool = True
         result = quantize_model(
             experiment.model, graph_rules(recipe.quant), example_input(experiment.dataset)
         )
-        check_bit_widths(result.model, recipe.schedule.bit_widths)
+        if recipe.schedule.bit_widths:
+            check_bit_widths(result.model, recipe.schedule.bit_widths)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise UserError(f"recipe {recipe.name}: {error}") from error
     if show_layers:
@@ -169,7 +175,7 @@ def restored(
 ) -> Experiment:
     """The model of a checkpoint: converted as its recipe says, then loaded strictly.
 
-    With the bit widths of the epoch that it is from.
+    Its bit widths are those of the epoch that it is from.
 
     Args:
         checkpoint: gives the weights.
@@ -212,17 +218,15 @@ def _refuse_mixing(recipe: Recipe, outputs: int) -> None:
 def _resolved(recipe: Recipe, dataset: Dataset) -> Recipe:
     """The recipe with paths made absolute and the choices of the data written out."""
     model, distill = recipe.model, recipe.distill
-    names = {"name": absolute_name(model.name), "weights": _absolute(model.weights)}
-    teacher = {
-        "model": distill.model and absolute_name(distill.model),
-        "weights": _absolute(distill.weights),
-    }
-    return recipe.model_copy(
-        update={
-            "model": model.model_copy(update=names),
+    return changed(
+        recipe,
+        {
+            "model.name": absolute_name(model.name),
+            "model.weights": _absolute(model.weights),
             "data": pinned(recipe.data, dataset),
-            "distill": distill.model_copy(update=teacher),
-        }
+            "distill.model": distill.model and absolute_name(distill.model),
+            "distill.weights": _absolute(distill.weights),
+        },
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat_cli.checkpoint import load_weights, read_weights
+from qat_cli.checkpoint import QUANTIZER_MARK, load_weights, read_weights
 from qat_cli.engine.machine.randomness import kept_random_states
-from qat_cli.engine.setup.experiment import QUANTIZER_MARK, Experiment, example_input
+from qat_cli.engine.setup.experiment import Experiment, example_input
 from qat_cli.errors import UserError
 from qat_cli.models import build_model, check_output, is_user_code
-from qat_cli.recipes import Recipe
+from qat_cli.recipes import Recipe, changed
 from qat_cli.recipes.schema import ModelConfig
 from qat_cli.terminal.console import Console
 
@@ -42,21 +42,19 @@ class Teacher:
             )
 
 
-def teacher_config(recipe: Recipe) -> ModelConfig | None:
-    """Which model teaches, with which weights; ``None`` where the recipe has no distillation.
+def teacher_config(recipe: Recipe) -> ModelConfig:
+    """Which model teaches, with which weights, in a recipe with distillation.
 
     Raises:
         UserError: the teacher would have no weights.
     """
     distill = recipe.distill
-    if distill.weight == 0:
-        return None
     if distill.model is not None:
         config = ModelConfig(name=distill.model, kwargs=distill.kwargs, weights=distill.weights)
         hint = "set distill.weights=FILE"
     else:
         weights = distill.weights or recipe.model.weights
-        config = recipe.model.model_copy(update={"weights": weights})
+        config = changed(recipe.model, {"weights": weights})
         hint = "give the trained float model with --weights FILE, or set distill.weights=FILE"
     if config.weights is None:
         raise UserError(
@@ -66,8 +64,8 @@ def teacher_config(recipe: Recipe) -> ModelConfig | None:
     return config
 
 
-def make_teacher(experiment: Experiment, allow_named: bool, console: Console) -> Teacher | None:
-    """Build the recipe's teacher with its weights; ``None`` without distillation.
+def make_teacher(experiment: Experiment, allow_named: bool, console: Console) -> Teacher:
+    """Build the teacher of a recipe with distillation, with its weights.
 
     Random numbers that the training draws are not changed by it.
 
@@ -81,8 +79,6 @@ def make_teacher(experiment: Experiment, allow_named: bool, console: Console) ->
     """
     recipe, dataset = experiment.recipe, experiment.dataset
     config = teacher_config(recipe)
-    if config is None:
-        return None
     # The recipe's own model has been built by now, so its code may run.
     allow_named = allow_named or recipe.distill.model is None
     classes = len(dataset.classes)

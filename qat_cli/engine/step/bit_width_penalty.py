@@ -18,17 +18,22 @@ arXiv:2005.07093, section 2.3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from qat.nn.modes import evaluating
 from qat.proxy import QuantProxy
 from qat.tensor import QuantTensor
-from qat_cli.engine.step.bit_width_schedule import declared_bits, quantizers
+from qat_cli.engine.step.bit_widths import (
+    declared_bits,
+    learned_bit_width,
+    learns_bit_widths,
+    quantizers,
+)
 from qat_cli.engine.step.objective import LossFunction
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import TrainConfig
@@ -94,35 +99,19 @@ class WithPenalty:
         return loss, logits
 
 
-def with_penalty(
-    objective: LossFunction, costs: BitCosts | None, train: TrainConfig
-) -> LossFunction:
-    """``objective`` with the penalty of the recipe, if it has one."""
-    if costs is None or train.bit_width_penalty == 0:
-        return objective
-    return WithPenalty(objective, costs, train.bit_width_penalty)
-
-
-def learned_bit_costs(model: nn.Module, image: Tensor, train: TrainConfig) -> BitCosts | None:
-    """:func:`bit_costs` of a model that learns bit widths; ``None`` for one that learns none.
+def learned_bit_costs(model: nn.Module, image: Tensor, train: TrainConfig) -> BitCosts:
+    """:func:`bit_costs` of a model that learns bit widths.
 
     Raises:
-        UserError: it learns none, but the recipe has a penalty on them.
+        UserError: it learns none, so that a penalty on them has no effect.
     """
-    if any(learned_bit_width(proxy) is not None for _, proxy in quantizers(model)):
+    if learns_bit_widths(model):
         return bit_costs(model, image, train.bit_width_weighting)
-    if train.bit_width_penalty > 0:
-        raise UserError(
-            "train.bit_width_penalty has nothing to act on, no quantizer learns its bits; set "
-            "bit_width_impl_type: parameter on those that shall, e.g. "
-            "quant.weight.bit_width_impl_type=parameter"
-        )
-    return None
-
-
-def learned_bit_width(proxy: QuantProxy) -> Any:
-    """The part of a quantizer that learns the bit width, called without argument; or ``None``."""
-    return next((part for part in proxy.modules() if hasattr(part, "bit_width_offset")), None)
+    raise UserError(
+        "train.bit_width_penalty has nothing to act on, no quantizer learns its bits; set "
+        "bit_width_impl_type: parameter on those that shall, e.g. "
+        "quant.weight.bit_width_impl_type=parameter"
+    )
 
 
 def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:
@@ -144,7 +133,7 @@ def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:
     watched = [layers.get(proxy, proxy) for _, proxy in named]
     handles = [module.register_forward_hook(see) for module in watched]
     try:
-        with _evaluating(model), torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(image)
     finally:
         for handle in handles:
@@ -177,14 +166,3 @@ def _mean(counted: list[Counted]) -> Tensor | float | None:
     if not on:
         return None
     return sum(bits * count for bits, count in on) / sum(count for _, count in on)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from torch import nn
 
-from qat.proxy import ActQuantProxyFromInjector, QuantProxy, WeightQuantProxyFromInjector
+from qat.proxy import QuantProxy
+from qat_cli.engine.step.bit_widths import ROLES, BitWidths, declared_bits, quantizers
 from qat_cli.recipes.schema import BitWidthConfig
-
-Named = tuple[str, QuantProxy]
-
-
-@dataclass(frozen=True)
-class BitWidths:
-    """Least bits of weights and activations; ``None`` for those declared."""
-
-    weight: int | None = None
-    activation: int | None = None
-
-    @classmethod
-    def of(cls, steps: Sequence[BitWidthConfig], epoch: int) -> BitWidths:
-        """Those of ``epoch`` (0 is the first)."""
-        begun = [step for step in steps if step.epoch <= epoch]
-        return cls(begun[-1].weight, begun[-1].activation) if begun else cls()
-
-    def least(self, proxy: QuantProxy) -> int | None:
-        """Least bits of what ``proxy`` quantizes; ``None`` where that is left alone."""
-        if isinstance(proxy, WeightQuantProxyFromInjector):
-            return self.weight
-        return self.activation if isinstance(proxy, ActQuantProxyFromInjector) else None
-
-    def __str__(self) -> str:
-        parts = []
-        for role, bits in (("weights", self.weight), ("activations", self.activation)):
-            parts.append(f"{role} {'as declared' if bits is None else f'at least {bits}'}")
-        return ", ".join(parts)
 
 
 def set_bit_widths(model: nn.Module, widths: BitWidths) -> list[QuantProxy]:
@@ -68,16 +40,16 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
         model: quantized as declared.
         steps: of the recipe, maybe none.
     """
-    for role, kind in ROLES.items():
-        asked = [getattr(step, role) for step in steps if getattr(step, role) is not None]
+    for role in ROLES:
+        asked = [bits for step in steps if (bits := getattr(step, role.value)) is not None]
         if not asked:
             continue
-        declared = [(declared_bits(p), name) for name, p in quantizers(model) if type(p) is kind]
+        declared = [(declared_bits(p), name) for name, p in quantizers(model) if p.role is role]
         known = [(bits, name) for bits, name in declared if bits is not None]
         if not known:
             raise ValueError(f"schedule.bit_widths: no {role} of the model has bits to set")
         bits, name = min(known, key=lambda found: found[0])
-        last = getattr(steps[-1], role)
+        last = getattr(steps[-1], role.value)
         if last not in (None, bits) or max(asked) <= bits:
             raise ValueError(
                 f"schedule.bit_widths takes {role} from {asked[0]} to {asked[-1]} bits, but quant "
@@ -95,26 +67,6 @@ def check_bit_widths(model: nn.Module, steps: Sequence[BitWidthConfig]) -> None:
     set_bit_widths(model, BitWidths())
 
 
-ROLES: Mapping[str, type[QuantProxy]] = {
-    "weight": WeightQuantProxyFromInjector,
-    "activation": ActQuantProxyFromInjector,
-}
-
-
 def _is_binary(proxy: QuantProxy) -> bool:
     injector = proxy.injector
     return "wider_class" in injector or "sign_gradient_type" in injector  # type: ignore[operator]
-
-
-def quantizers(model: nn.Module) -> Iterator[Named]:
-    """The quantizers of weights and activations in ``model``, by the name of their proxy."""
-    for name, module in model.named_modules():
-        if isinstance(module, WeightQuantProxyFromInjector | ActQuantProxyFromInjector):
-            if module.tensor_quant is not None:
-                yield name, module
-
-
-def declared_bits(proxy: QuantProxy) -> int | None:
-    """The bit width that the recipe declares; ``None`` where the quantizer has none to declare."""
-    injector = proxy.injector
-    return int(injector.bit_width) if injector is not None and "bit_width" in injector else None

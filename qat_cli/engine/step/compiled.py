@@ -65,15 +65,13 @@ class CompiledObjective:
         return self._compiled[1]
 
 
-def compiled_where_asked(objective: LossFunction, recipe: Recipe, console: Console) -> LossFunction:
-    """``objective`` through the compiled model where ``train.compile`` asks for that.
+def compiled_objective(objective: LossFunction, recipe: Recipe, console: Console) -> LossFunction:
+    """``objective`` through the compiled model, for a recipe with ``train.compile``.
 
     Raises:
         UserError: quantizers are TorchScript modules, which ``torch.compile`` refuses; or several
             processes share the run.
     """
-    if not recipe.train.compile:
-        return objective
     if backend_in_use(recipe) == "jit":
         raise UserError(
             "--compile (train.compile) does not take TorchScript quantizers: leave --backend jit "

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from qat.proxy import QuantProxy
-from qat_cli.engine.step.bit_width_schedule import declared_bits
+from qat_cli.engine.step.bit_widths import declared_bits
 from qat_cli.engine.step.schedule import Schedule
 from qat_cli.recipes.schema import OptimizerConfig
 

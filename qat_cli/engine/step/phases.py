@@ -15,7 +15,8 @@ from torch.optim import Optimizer
 from qat.components import hold_statistics, statistics_left
 from qat.proxy import QuantProxy
 from qat_cli.engine.step.average import NoAverage
-from qat_cli.engine.step.bit_width_schedule import BitWidths, set_bit_widths
+from qat_cli.engine.step.bit_width_schedule import set_bit_widths
+from qat_cli.engine.step.bit_widths import BitWidths
 from qat_cli.engine.step.optimizer import forget, scale_parameters
 from qat_cli.recipes import Recipe
 

@@ -1,21 +1,22 @@
-"""Post-training quantization: show a few images, then measure against the float model."""
+"""Post-training quantization: steps on a few images, measured against the float model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
+from torch import Tensor
 
+from qat.ptq import run_steps
 from qat_cli.checkpoint import Checkpoint, library_versions, write_checkpoint
 from qat_cli.data import Batches, thread_count, without_bad_files
 from qat_cli.engine.evaluation.confusion import ConfusionTally
 from qat_cli.engine.evaluation.measure import measure
 from qat_cli.engine.evaluation.metrics import Metrics
 from qat_cli.engine.machine.backend import backend_in_use, chosen_backend
-from qat_cli.engine.memory.advice import evaluation_explained
+from qat_cli.engine.memory.advice import evaluation_failure, is_out_of_memory
 from qat_cli.engine.run.messages import test_line
 from qat_cli.engine.setup.experiment import (
     Experiment,
@@ -31,6 +32,7 @@ from qat_cli.recipes import Recipe
 from qat_cli.report import (
     RunFolder,
     RunLog,
+    RunSummary,
     create_run_folder,
     discarded_on_failure,
     write_confusion,
@@ -40,17 +42,16 @@ from qat_cli.report import (
 from qat_cli.terminal.console import Console
 from qat_cli.terminal.ticker import Ticker
 
+STEPS = ("ranges",)
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """Figures of the test part before and after, how many images were shown, and where it is."""
+    """A finished calibration: where it is and its outcome."""
 
     folder: RunFolder
     recipe: Recipe
-    float_test: Metrics
-    test: Metrics
-    images: int
-    summary: dict[str, Any]
+    summary: RunSummary
 
 
 def calibrate_run(
@@ -85,7 +86,7 @@ def calibrate_run(
             experiment = quantized(experiment, log)
             if weights is not None:
                 restore_quantizers(experiment, weights, log)
-            images = show_images(experiment, log)
+            images = calibrated(experiment, log)
             write_recipe(folder.recipe, experiment.recipe, "calibrate")
         classes = experiment.dataset.classes
         tally = ConfusionTally(experiment.device, len(classes))
@@ -94,8 +95,8 @@ def calibrate_run(
     write_checkpoint(folder.best, _checkpoint(experiment, before, test))
     title = test_line(f"{recipe.name}, calibrated", test)
     write_confusion(folder.confusion, tally.counts(), classes, title)
-    write_summary(folder.summary, summary)
-    return Calibration(folder, experiment.recipe, before, test, images, summary)
+    write_summary(folder.summary, summary.to_json())
+    return Calibration(folder, experiment.recipe, summary)
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -110,8 +111,8 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
-def show_images(experiment: Experiment, console: Console) -> int:
-    """Run ``calibrate.images`` training images through the model in calibration mode.
+def calibrated(experiment: Experiment, console: Console) -> int:
+    """Take the post-training steps on ``calibrate.images`` training images.
 
     The images are drawn with ``train.seed``, not augmented, and their labels are not looked at;
     bad files among them are left out where ``data.skip_bad_files`` says so.
@@ -119,11 +120,36 @@ def show_images(experiment: Experiment, console: Console) -> int:
     Returns:
         How many there were.
     """
-    from qat.ptq import calibration_mode
+    batches = calibration_batches(experiment, console)
+    model = placed(experiment).eval()
+    images = 0
+    try:
+        with Ticker(console, "calibrating", batches.images) as ticker:
+            for report in run_steps(model, STEPS, Images(batches), ticker.update):
+                images = report.images
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise evaluation_failure(error, model, batches, "calibrate.batch_size") from error
+    console.info(f"calibrated on {images} training images")
+    return images
 
+
+@dataclass(frozen=True)
+class Images:
+    """The images of batches, without labels, each time that they are asked for."""
+
+    batches: Batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (images for images, _ in self.batches.epoch())
+
+
+def calibration_batches(experiment: Experiment, console: Console) -> Batches:
+    """Batches of the training images that the model is calibrated on."""
     recipe, dataset = experiment.recipe, experiment.dataset
     part = dataset.part("train").sample(recipe.calibrate.images, recipe.train.seed)
-    batches = Batches(
+    return Batches(
         part=without_bad_files(part, "calibration", recipe.data, console),
         mean=dataset.mean,
         std=dataset.std,
@@ -133,20 +159,6 @@ def show_images(experiment: Experiment, console: Console) -> int:
         threads=thread_count(recipe.data.workers),
         prefetch=recipe.data.prefetch,
     )
-    model = placed(experiment).eval()
-    done = 0
-    with (
-        torch.no_grad(),
-        calibration_mode(model),
-        evaluation_explained(model, batches, "calibrate.batch_size"),
-        Ticker(console, "calibrating", batches.images) as ticker,
-    ):
-        for images, _ in batches.epoch():
-            model(images)
-            done += len(images)
-            ticker.update(done)
-    console.info(f"calibrated on {done} training images")
-    return done
 
 
 def _checkpoint(experiment: Experiment, float_test: Metrics, test: Metrics) -> Checkpoint:
@@ -161,24 +173,21 @@ def _checkpoint(experiment: Experiment, float_test: Metrics, test: Metrics) -> C
 
 def _summary(
     experiment: Experiment, folder: RunFolder, float_test: Metrics, test: Metrics, images: int
-) -> dict[str, Any]:
+) -> RunSummary:
     recipe = experiment.recipe
-    return {
-        "command": "calibrate",
-        "recipe": recipe.name,
-        "model": recipe.model.name,
-        "weights": recipe.model.weights,
-        "data": recipe.data.name,
-        "device": str(experiment.device),
-        "backend": backend_in_use(recipe),
-        "run": str(folder.path),
-        "checkpoint": str(folder.best),
-        "calibration_images": images,
-        "top1": test.top1,
-        "top5": test.top5,
-        "loss": test.loss,
-        "images": test.images,
-        "test": test.as_dict(),
-        "float_test": float_test.as_dict(),
-        "versions": library_versions(),
-    }
+    return RunSummary(
+        command="calibrate",
+        recipe=recipe.name,
+        model=recipe.model.name,
+        data=recipe.data.name,
+        device=str(experiment.device),
+        run=str(folder.path),
+        checkpoint=str(folder.best),
+        test=test,
+        weights=recipe.model.weights,
+        backend=backend_in_use(recipe),
+        float_test=float_test,
+        parameters=sum(parameter.numel() for parameter in experiment.model.parameters()),
+        calibration_images=images,
+        versions=library_versions(),
+    )

@@ -1,4 +1,4 @@
-"""A look at a run before it: all is built, its costs are measured, nothing is trained or kept."""
+"""A run that is built and measured, but neither trained nor kept."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from qat.costs import Costs, measure_costs
 from qat_cli.engine.machine.backend import backend_in_use, chosen_backend
-from qat_cli.engine.memory.advice import training_explained
+from qat_cli.engine.memory.advice import is_out_of_memory, training_failure
 from qat_cli.engine.memory.estimate import MemoryEstimate
 from qat_cli.engine.memory.meter import available
 from qat_cli.engine.run.timed_steps import copied
-from qat_cli.engine.run.training import TrainingRun
+from qat_cli.engine.run.training import Parts
 from qat_cli.engine.setup.experiment import (
     Experiment,
     example_input,
@@ -27,15 +27,15 @@ from qat_cli.engine.setup.experiment import (
 )
 from qat_cli.engine.setup.teacher import teacher_config
 from qat_cli.engine.tasks.calibrate import check_recipe
-from qat_cli.engine.tasks.train import build_run
+from qat_cli.engine.tasks.train import Allowed, build, fit_batch, make_loggers
 from qat_cli.recipes import Recipe
-from qat_cli.report import RunFolder, RunLog
+from qat_cli.report import RunFolder
 from qat_cli.terminal.console import Console
 
 
 @dataclass(frozen=True)
 class StepFigures:
-    """What training steps take.
+    """Memory and time of training steps.
 
     Args:
         memory: for any number of images.
@@ -52,7 +52,7 @@ class StepFigures:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What was found; ``step`` is of training, ``None`` where nothing would be trained."""
+    """Costs of a model; ``step`` is of training, ``None`` where nothing would be trained."""
 
     experiment: Experiment
     costs: Costs
@@ -71,14 +71,16 @@ def dry_train(
         UserError: an input cannot be used.
         WorkFailed: a training step runs out of memory; says which batch size would fit.
     """
-    teacher_config(recipe)
+    if recipe.distill.weight > 0:
+        teacher_config(recipe)
+    allowed = Allowed(allow_user_code, allow_teacher_code)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as to_the_end:
-        folder = RunFolder(Path(scratch))
-        log = RunLog(console, folder.log)
-        run = build_run(recipe, folder, log, allow_user_code, allow_teacher_code, to_the_end).run
-        log.info("dry run: measuring the model and some training steps")
-        costs = costs_of(run.model, run.experiment)
-        return DryRun(run.experiment, costs, backend_in_use(run.recipe), _measured(run))
+        built = fit_batch(build(recipe, allowed, console, to_the_end), console)
+        make_loggers(built, RunFolder(Path(scratch))).close()  # one may not be installed
+        console.info("dry run: measuring the model and some training steps")
+        experiment, parts = built.experiment, built.parts
+        costs = costs_of(parts.model, experiment)
+        return DryRun(experiment, costs, backend_in_use(experiment.recipe), _measured(parts))
 
 
 def dry_calibrate(recipe: Recipe, allow_user_code: bool, console: Console) -> DryRun:
@@ -105,11 +107,15 @@ def costs_of(model: nn.Module, experiment: Experiment) -> Costs:
     return measure_costs(own, example_input(experiment.dataset))
 
 
-def _measured(run: TrainingRun) -> StepFigures:
-    batches, step = run.train_batches, run.step
+def _measured(parts: Parts) -> StepFigures:
+    batches, step = parts.batches, parts.step
     room = available(batches.device)
-    with copied(run.model, step, batches) as trial:
+    with copied(parts.model, step, batches) as trial:
         memory = trial.memory()
-        with training_explained(batches, step.accumulate, lambda: memory):
+        try:
             seconds = trial.seconds_per_step()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise training_failure(error, batches, step.accumulate, lambda: memory) from error
     return StepFigures(memory, room, seconds, step.schedule.steps_per_epoch)

@@ -10,7 +10,7 @@ import torch
 from qat.costs import Costs
 from qat_cli.checkpoint import Checkpoint, read_checkpoint
 from qat_cli.data import Dataset, Part
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.engine.setup.experiment import (
     Experiment,
     float_experiment,
@@ -20,7 +20,7 @@ from qat_cli.engine.setup.experiment import (
     with_start_weights,
 )
 from qat_cli.engine.tasks.dry_run import costs_of
-from qat_cli.recipes import Recipe
+from qat_cli.recipes import Recipe, changed
 from qat_cli.terminal.console import Console
 
 
@@ -45,8 +45,7 @@ def inspect_checkpoint(path: Path, model: str | None, console: Console) -> Inspe
     checkpoint = read_checkpoint(path)
     recipe = _on_cpu(checkpoint.recipe)
     if model is not None:
-        named = recipe.model.model_copy(update={"name": model})
-        recipe = recipe.model_copy(update={"model": named})
+        recipe = changed(recipe, {"model.name": model})
     experiment = float_experiment(recipe, model is not None, console, _one_image(checkpoint))
     experiment = restored(checkpoint, path, experiment, console, show=False)
     return Inspection(experiment, costs_of(experiment.model, experiment))
@@ -72,7 +71,7 @@ def inspect_recipe(recipe: Recipe, allow_user_code: bool, console: Console) -> I
 
 def _on_cpu(recipe: Recipe) -> Recipe:
     # Nothing is trained or measured; the GPU that a checkpoint comes from may be elsewhere.
-    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"device": "cpu"})})
+    return changed(recipe, {"train.device": "cpu"})
 
 
 def _one_image(checkpoint: Checkpoint) -> Dataset:

@@ -1,10 +1,10 @@
-"""The part of the recipe schema that says which checkpoints a run keeps."""
+"""The ``checkpoint`` section of a recipe: checkpoints that a run keeps."""
 
 from __future__ import annotations
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from qat_cli.recipes.schema.quant import StrictModel
+from qat_cli.recipes.schema.base import StrictModel
 
 
 class CheckpointConfig(StrictModel):

@@ -1,4 +1,4 @@
-"""The part of the recipe schema that says which images there are and how they reach the model."""
+"""The ``data`` section of a recipe: images and their changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from qat_cli.recipes.schema.quant import StrictModel
+from qat_cli.recipes.schema.base import StrictModel
 
 
 class AugmentConfig(StrictModel):
@@ -93,8 +93,7 @@ class DataConfig(StrictModel):
 
     name: str = Field(
         default="digits",
-        description="digits, mnist, fashion_mnist, cifar10, cifar100, imagenet, fake, or an image "
-        "folder.",
+        description="A dataset, such as digits or cifar10 (qat datasets), or an image folder.",
     )
     image_size: PositiveInt | None = Field(
         default=None, description="Side of the square image in pixels; null: the data's own."
@@ -156,8 +155,8 @@ class DataConfig(StrictModel):
     )
     skip_bad_files: bool = Field(
         default=False,
-        description="Leave out files that are no images or damaged, with a warning, instead of "
-        "stopping; where images are not kept in memory all files are looked through first.",
+        description="Leave out files that are not images, or are damaged, with a warning, instead "
+        "of stopping; where images are not kept in memory all files are looked through first.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The part of the recipe schema for learning from a float model beside the labels."""
+"""The ``distill`` section of a recipe: learning from a float model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat
 
-from qat_cli.recipes.schema.quant import StrictModel
+from qat_cli.recipes.schema.base import StrictModel
 
 
 class DistillConfig(StrictModel):

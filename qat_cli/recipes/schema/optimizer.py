@@ -1,4 +1,4 @@
-"""The ``optimizer`` part of a recipe: the method, and settings by kind of parameter."""
+"""The ``optimizer`` section of a recipe: method, settings by kind of parameter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from qat_cli.recipes.schema.quant import StrictModel
+from qat_cli.recipes.schema.base import StrictModel
 
 
 class OptimizerConfig(StrictModel):

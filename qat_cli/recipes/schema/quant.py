@@ -1,4 +1,4 @@
-"""The ``quant`` part of a recipe: which quantizer goes where, with rules for exceptions."""
+"""The ``quant`` section of a recipe: quantizers, with rules for exceptions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
 
-ROLES = ("weight", "bias", "input", "output", "activation", "add")
+from qat_cli.recipes.schema.base import StrictModel
 
 
 def _plain_value(value: object) -> object:
@@ -19,12 +19,6 @@ def _plain_value(value: object) -> object:
 
 OverrideValue = Annotated[Any, AfterValidator(_plain_value)]
 ActivationFunction = Literal["keep", "identity", "hardtanh"]
-
-
-class StrictModel(BaseModel):
-    """Base of every part of a recipe: a key that the schema does not know is refused."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class RuleQuantizerConfig(BaseModel):
@@ -108,23 +102,23 @@ class RuleConfig(StrictModel):
 
     @model_validator(mode="after")
     def _changes_something(self) -> RuleConfig:
-        if not self.roles_set and self.activation_function is None:
+        if not self.sites_set and self.activation_function is None:
             raise ValueError(
-                f"the rule changes nothing: name at least one of {', '.join(ROLES)} "
+                f"the rule changes nothing: name at least one of {', '.join(SITES)} "
                 "or activation_function"
             )
         return self
 
     @property
-    def roles_set(self) -> dict[str, RuleQuantizerConfig | None]:
-        """The roles that the rule names, ``None`` where it says that the role stays float."""
-        return {role: getattr(self, role) for role in ROLES if role in self.model_fields_set}
+    def sites_set(self) -> dict[str, RuleQuantizerConfig | None]:
+        """The sites that the rule names, ``None`` where it says that the site stays float."""
+        return {site: getattr(self, site) for site in SITES if site in self.model_fields_set}
 
     @model_serializer(mode="wrap")
     def _only_what_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # An absent role is inherited, a null one stays float: the two must survive a round trip.
         always = {"match", "optional"}
-        said = always | set(self.roles_set)
+        said = always | set(self.sites_set)
         if self.activation_function is not None:
             said.add("activation_function")
         dumped = handler(self)
@@ -159,3 +153,11 @@ class QuantConfig(StrictModel):
     rules: list[RuleConfig] = Field(
         default_factory=list, description="Exceptions, in order; later rules win."
     )
+
+
+#: Where quantizers sit: the words of :class:`qat.enums.Site`, whose package would import torch.
+SITES = tuple(
+    name
+    for name, field in QuantConfig.model_fields.items()
+    if field.annotation == QuantizerConfig | None
+)

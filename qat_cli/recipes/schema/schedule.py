@@ -1,4 +1,4 @@
-"""The ``schedule`` part of a recipe: the learning rate over time, and the phases of training."""
+"""The ``schedule`` section of a recipe: learning rate and phases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, model_validator
 
-from qat_cli.recipes.schema.quant import StrictModel
+from qat_cli.recipes.schema.base import StrictModel
 
 
 class BitWidthConfig(StrictModel):

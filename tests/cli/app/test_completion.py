@@ -1,4 +1,4 @@
-"""What the shell offers: names read from source text must be those of the tables themselves."""
+"""Completion: the names that exist, without importing torch."""
 
 import os
 import subprocess
@@ -11,23 +11,21 @@ from qat_cli.app.completion import (
     complete_key,
     complete_model,
     complete_recipe,
-    table_keys,
-    torchvision_models,
 )
-from qat_cli.data import SOURCES
+from qat_cli.data.sources.registry import all_sources
 from qat_cli.models import BUILT_IN, torchvision_names
+from qat_cli.models.names import TORCHVISION
 from qat_cli.recipes import list_recipes, load_recipe
 from qat_cli.recipes.keys import known_keys
 
 
 def test_models_are_those_that_can_be_built():
-    assert set(table_keys("models", "BUILT_IN")) == set(BUILT_IN)
-    assert torchvision_models() == sorted(torchvision_names())
+    assert sorted(torchvision_names()) == TORCHVISION
     assert {name for name, _ in complete_model("")} == {*BUILT_IN, *torchvision_names()}
 
 
 def test_datasets_are_those_that_can_be_loaded():
-    assert {name for name, _ in complete_data("")} == set(SOURCES)
+    assert {name for name, _ in complete_data("")} == set(all_sources())
 
 
 def test_a_folder_that_begins_like_a_dataset_is_offered_too(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""``--nproc``: how many processes, with which words, and what a group of processes lacks."""
+"""``--nproc``: number and words of the processes."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_the_processes_get_the_same_words_without_the_option(arguments):
 
 
 def test_a_gpu_of_ones_own_has_to_be_there(monkeypatch):
-    from qat_cli.engine.machine.device import choose_device
+    from qat_cli.engine.machine.backend import choose_device
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

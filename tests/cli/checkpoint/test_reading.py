@@ -58,9 +58,9 @@ def test_a_flipped_bit_is_found_by_its_checksum(saved):
     ("name", "content", "message"),
     [
         ("empty.pt", b"", "is empty"),
-        ("text.pt", b"hello, world\n" * 9, "is no checkpoint that torch can read"),
-        ("photo.pt", b"\xff\xd8\xff\xe0" * 9, "is no checkpoint that torch can read"),
-        ("bad.safetensors", b"hello" * 9, "is no safetensors file"),
+        ("text.pt", b"hello, world\n" * 9, "is not a checkpoint that torch can read"),
+        ("photo.pt", b"\xff\xd8\xff\xe0" * 9, "is not a checkpoint that torch can read"),
+        ("bad.safetensors", b"hello" * 9, "is not a safetensors file"),
     ],
 )
 def test_a_foreign_file_is_refused(tmp_path, name, content, message):

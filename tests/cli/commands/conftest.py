@@ -1,12 +1,30 @@
 """Training runs that are stopped and resumed."""
 
+import contextlib
 import csv
+import shutil
 import signal
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from qat_cli.engine.step import step as step_module
+from qat_cli.engine.tasks import calibrate, train
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request, monkeypatch):
+    """Empty files for pictures, but in tests that ask for ``pictures``: they take half of a run."""
+    if "pictures" not in request.fixturenames:
+        for task in (train, calibrate):
+            monkeypatch.setattr(task, "write_confusion", lambda path, *_: path.touch())
+        monkeypatch.setattr(train, "write_curves", lambda path, *_: path.touch())
+
+
+@pytest.fixture
+def pictures():
+    """Pictures are drawn."""
 
 
 @pytest.fixture
@@ -39,31 +57,60 @@ def four_bits():
 
 @pytest.fixture
 def ends_as_if_never_stopped(qat, tmp_path, stop_at_step, monkeypatch):
-    """Train whole; then stopped in step ``step`` and resumed, and compare the two to the last bit.
+    """Train whole; then stopped and resumed, and compare the two to the last bit.
 
-    ``resume_with`` are further arguments of the command that resumes. Returns the training
-    parts of both ``last.pt``, of the whole run first.
+    ``step`` is the first that is stopped at, ``then`` are steps after each resumption, with the
+    signal that comes; ``resume_with`` are further arguments of the commands that resume. Returns
+    the training parts of both ``last.pt``, of the whole run first.
     """
 
-    def check(arguments, step, resume_with=()):
-        for name in ("whole", "stopped"):
-            with monkeypatch.context():
-                stop_at_step(step if name == "stopped" else 0, signal.SIGINT)
-                result = qat("train", *arguments, "--out", name)
-            assert result.exit_code == (0 if name == "whole" else 130), result.stderr
-            monkeypatch.undo()
-            monkeypatch.chdir(tmp_path)
+    def stopped(step, number, *arguments):
+        with monkeypatch.context():
+            stop_at_step(step, number)
+            result = qat("train", *arguments, "--out", "stopped")
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        assert result.exit_code == 128 + number, result.stderr
+        assert "go on with: qat train --resume --out stopped" in result.stderr
+
+    def check(arguments, step, resume_with=(), then=()):
+        whole = qat("train", *arguments, "--out", "whole")
+        assert whole.exit_code == 0, whole.stderr
+        stopped(step, signal.SIGINT, *arguments)
+        for following, number in then:
+            stopped(following, number, "--resume", *resume_with)
         resumed = qat("train", "--resume", "--out", "stopped", *resume_with)
         assert resumed.exit_code == 0, resumed.stderr
         for file in ("last.pt", "best.pt"):
-            whole, stopped = (_read(tmp_path / name, file) for name in ("whole", "stopped"))
-            assert list(whole["weights"]) == list(stopped["weights"])
+            whole, other = (_read(tmp_path / name, file) for name in ("whole", "stopped"))
+            assert list(whole["weights"]) == list(other["weights"])
             for key, value in whole["weights"].items():
-                assert torch.equal(value, stopped["weights"][key]), key
+                assert torch.equal(value, other["weights"][key]), key
         assert _figures(tmp_path / "whole") == _figures(tmp_path / "stopped")
         return tuple(_read(tmp_path / n, "last.pt")["training"] for n in ("whole", "stopped"))
 
     return check
+
+
+@pytest.fixture(scope="session")
+def float_run(tmp_path_factory, tiny_text):
+    """The folder of a float run of the tiny recipe, better than chance; not to be changed."""
+    from qat_cli.main import app
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(tiny_text)
+    with contextlib.chdir(folder):
+        arguments = ["train", "--recipe", "tiny.yaml", "--epochs", "4", "--out", "float"]
+        result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    return folder / "float"
+
+
+@pytest.fixture
+def float_weights(float_run, tmp_path):
+    """The best checkpoint of a copy of it, ``float/checkpoints/best.pt``."""
+    shutil.copytree(float_run, tmp_path / "float")
+    return "float/checkpoints/best.pt"
 
 
 def _read(run, file):

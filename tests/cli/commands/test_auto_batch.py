@@ -3,9 +3,10 @@
 import pytest
 import yaml
 
+from qat_cli.engine.memory import advice
 from qat_cli.engine.run import auto_batch
 
-# A model for which memory ends above 8 images, as torch says it on a CPU.
+# A model for which memory ends above 100 images, as torch says it on a CPU.
 GREEDY = """
 from torch import nn
 
@@ -15,7 +16,7 @@ class Greedy(nn.Module):
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
 
     def forward(self, x):
-        if self.training and len(x) > 8:
+        if self.training and len(x) > 100:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 1 byte")
         return self.layers(x)
 
@@ -24,14 +25,20 @@ def net(num_classes):
 """
 
 
+@pytest.fixture(autouse=True)
+def no_garbage_collection(monkeypatch):
+    """It takes a second in a process that has run thousands of tests."""
+    monkeypatch.setattr(advice.gc, "collect", lambda: 0)
+
+
 @pytest.fixture
 def greedy(tmp_path):
-    """Arguments that train it with batches of 50."""
+    """Arguments that train it with batches of 450."""
     (tmp_path / "greedy.py").write_text(GREEDY)
     recipe = tmp_path / "greedy.yaml"
     recipe.write_text(
         "name: greedy\nmodel: {name: none}\ndata: {name: digits, image_size: 8}\n"
-        "train: {epochs: 1, batch_size: 50}\n"
+        "train: {epochs: 1, batch_size: 450}\n"
     )
     return ["train", "--recipe", recipe, "--model", "greedy.py:net"]
 
@@ -41,12 +48,12 @@ def settings(run):
 
 
 def test_the_largest_half_that_fits_is_found_said_and_recorded(qat, greedy, tmp_path):
-    result = qat(*greedy, "--auto-batch", "--batch-size", "32", "--out", "out")
+    result = qat(*greedy, "--auto-batch", "--batch-size", "256", "--out", "out")
     assert result.exit_code == 0, result.stderr
-    assert "auto-batch: batches of 32 images do not fit, a step runs out" in result.stderr
-    assert "batches of 8 images, 4 per optimizer step: 32 images, as asked for" in result.stderr
+    assert "auto-batch: batches of 256 images do not fit, a step runs out" in result.stderr
+    assert "batches of 64 images, 4 per optimizer step: 256 images, as asked for" in result.stderr
     found = settings(tmp_path / "out")
-    assert (found["batch_size"], found["accumulate"], found["auto_batch"]) == (8, 4, False)
+    assert (found["batch_size"], found["accumulate"], found["auto_batch"]) == (64, 4, False)
 
 
 def test_a_rerun_and_a_resumed_run_use_what_was_found(qat, greedy, tmp_path, monkeypatch):
@@ -54,8 +61,8 @@ def test_a_rerun_and_a_resumed_run_use_what_was_found(qat, greedy, tmp_path, mon
     monkeypatch.setattr(auto_batch, "halvings", lambda images: pytest.fail("searched again"))
     again = qat("train", "--recipe", "out/recipe.yaml", "--model", "greedy.py:net", "--out", "two")
     assert again.exit_code == 0, again.stderr
-    # 50 is no power of two: 6 images, and 9 batches of them
-    assert settings(tmp_path / "two")["batch_size"] == 6
+    # 450 is no power of two: 56 images, and 9 batches of them
+    assert settings(tmp_path / "two")["batch_size"] == 56
     assert settings(tmp_path / "two")["accumulate"] == 9
     resumed = qat("train", "--resume", "--out", "out", "--model", "greedy.py:net", "--auto-batch")
     assert resumed.exit_code == 0, resumed.stderr
@@ -72,7 +79,7 @@ def test_what_the_estimate_refuses_is_not_tried(qat, tiny_recipe, tmp_path, monk
 
 
 def test_where_nothing_fits_the_run_ends_before_it_begins(qat, greedy, tmp_path):
-    (tmp_path / "greedy.py").write_text(GREEDY.replace("> 8", "> 0"))
+    (tmp_path / "greedy.py").write_text(GREEDY.replace("> 100", "> 0"))
     result = qat(*greedy, "--auto-batch", "--out", "out")
     assert result.exit_code == 1
     assert "not even one image fits" in result.stderr
@@ -80,9 +87,9 @@ def test_where_nothing_fits_the_run_ends_before_it_begins(qat, greedy, tmp_path)
 
 
 def test_a_batch_that_fits_is_kept(qat, greedy, tmp_path):
-    result = qat(*greedy, "--auto-batch", "--batch-size", "8", "--out", "out")
+    result = qat(*greedy, "--auto-batch", "--batch-size", "64", "--out", "out")
     assert result.exit_code == 0, result.stderr
-    assert "auto-batch: batches of 8 images fit" in result.stderr
+    assert "auto-batch: batches of 64 images fit" in result.stderr
     assert settings(tmp_path / "out")["accumulate"] == 1
 
 
@@ -102,8 +109,8 @@ def test_the_search_leaves_no_trace_in_the_weights(qat, tiny_recipe, tmp_path):
 def test_without_it_the_run_fails_and_says_what_would_fit(qat, greedy):
     result = qat(*greedy, "--out", "out")
     assert result.exit_code == 1
-    assert "out of memory in training with batches of 50 images" in result.stderr
-    assert "train.batch_size=25 with train.accumulate=2" in result.stderr
+    assert "out of memory in training with batches of 450 images" in result.stderr
+    assert "train.batch_size=225 with train.accumulate=2" in result.stderr
     assert "--auto-batch" in result.stderr
     assert "The last good state is out/checkpoints/last.pt" in result.stderr
     assert "Traceback" not in result.stderr

@@ -9,19 +9,11 @@ QUANT = (
 )
 
 
-@pytest.fixture
-def weights(qat, tiny_recipe, tmp_path):
-    """A float checkpoint that is better than chance."""
-    result = qat("train", "--recipe", tiny_recipe, "--epochs", "4", "--out", "float")
-    assert result.exit_code == 0, result.stderr
-    return tmp_path / "float" / "checkpoints" / "best.pt"
-
-
 def test_eight_bits_lose_little_and_the_checkpoint_repeats_the_figures(
-    qat_json, tiny_recipe, weights
+    qat_json, tiny_recipe, float_weights
 ):
     done = qat_json(
-        "calibrate", "--recipe", tiny_recipe, "--weights", weights, QUANT, "--images", "100",
+        "calibrate", "--recipe", tiny_recipe, "--weights", float_weights, QUANT, "--images", "100",
         "--out", "ptq",
     )  # fmt: skip
     assert done["calibration_images"] == 100
@@ -31,15 +23,10 @@ def test_eight_bits_lose_little_and_the_checkpoint_repeats_the_figures(
     assert measured["matches_recorded"] is True and measured["top1"] == done["top1"]
 
 
-def test_quiet_logs_to_the_file_only(qat, tiny_recipe, weights, tmp_path):
-    arguments = ["--recipe", tiny_recipe, "--weights", weights, QUANT, "--out", "ptq", "--quiet"]
-    result = qat("calibrate", *arguments)
-    assert result.exit_code == 0 and result.stderr == ""
-    assert "calibrated on 512 training images" in (tmp_path / "ptq" / "log.txt").read_text()
-
-
-def test_both_figures_are_shown_and_the_folder_is_complete(qat, tiny_recipe, weights, tmp_path):
-    result = qat("calibrate", "--recipe", tiny_recipe, "--weights", weights, QUANT)
+def test_both_figures_are_shown_and_the_folder_is_complete(
+    qat, tiny_recipe, float_weights, tmp_path, pictures
+):
+    result = qat("calibrate", "--recipe", tiny_recipe, "--weights", float_weights, QUANT)
     assert result.exit_code == 0, result.stderr
     assert "float       top-1" in result.stdout and "quantized   top-1" in result.stdout
     run = tmp_path / "runs" / "calibrate" / "tiny-001"
@@ -51,6 +38,11 @@ def test_both_figures_are_shown_and_the_folder_is_complete(qat, tiny_recipe, wei
         "log.txt",
         "checkpoints/best.pt",
     }
+    assert (run / "confusion.png").stat().st_size > 10_000
+    again = ["--recipe", run / "recipe.yaml", "--out", "again", "--quiet"]
+    quiet = qat("calibrate", *again)
+    assert quiet.exit_code == 0 and quiet.stderr == ""
+    assert "calibrated on 512 training images" in (tmp_path / "again" / "log.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -69,9 +61,9 @@ def test_what_is_missing_is_said(qat, arguments, message, tmp_path):
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
-def test_a_folder_without_training_images_is_refused(qat, tiny_recipe, weights, image_folder):
+def test_a_folder_without_training_images_is_refused(qat, tiny_recipe, float_weights, image_folder):
     result = qat(
-        "calibrate", "--recipe", "resnet_w8a8_ptq", "--weights", weights,
+        "calibrate", "--recipe", "resnet_w8a8_ptq", "--weights", float_weights,
         "--data", image_folder / "test" / "..", "--model", "resnet20",
     )  # fmt: skip
     assert result.exit_code == 2

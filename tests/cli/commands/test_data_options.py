@@ -1,4 +1,4 @@
-"""Data through the real commands: made up, mixed, measured, streamed, with bad files."""
+"""Data through the real commands: made up, mixed, streamed, damaged."""
 
 import os
 import signal

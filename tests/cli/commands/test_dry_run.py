@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from qat_cli.engine.memory import advice as out_of_memory
-from qat_cli.engine.run import timed_steps as trial
+from qat_cli.engine.memory import advice
+from qat_cli.engine.run import timed_steps
 from qat_cli.engine.tasks import dry_run
 
 QUANTIZED = (
@@ -15,8 +15,8 @@ QUANTIZED = (
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
-    monkeypatch.setattr(trial, "WARM_UP_STEPS", 1)
-    monkeypatch.setattr(trial, "TIMED_STEPS", 2)
+    monkeypatch.setattr(timed_steps, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(timed_steps, "TIMED_STEPS", 2)
 
 
 def test_a_dry_run_shows_layers_sizes_memory_and_time_and_leaves_nothing(
@@ -59,16 +59,16 @@ def test_a_dry_run_changes_no_weight(tiny_recipe, monkeypatch):
     from qat_cli.terminal.console import Console
 
     seen = {}
-    build = dry_run.build_run
+    build = dry_run.build
 
     def watched(*arguments):
         built = build(*arguments)
-        run = seen["run"] = built.run
+        run = seen["run"] = built.parts
         seen["before"] = {k: v.clone() for k, v in run.model.state_dict().items()}
         seen["random"] = torch.get_rng_state()
         return built
 
-    monkeypatch.setattr(dry_run, "build_run", watched)
+    monkeypatch.setattr(dry_run, "build", watched)
     dry_run.dry_train(load_recipe(str(tiny_recipe), [QUANTIZED]), False, False, Console())
     after = seen["run"].model.state_dict()
     assert all(torch.equal(seen["before"][key], after[key]) for key in after)
@@ -97,20 +97,19 @@ def test_a_step_that_does_not_fit_fails_and_says_what_would(qat, tiny_recipe, mo
     def no_room(*arguments):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes")
 
-    monkeypatch.setattr(trial, "train_one_epoch", no_room)
-    monkeypatch.setattr(out_of_memory, "available", lambda device: 1 << 40)
+    monkeypatch.setattr(timed_steps, "train_epoch", no_room)
+    monkeypatch.setattr(advice, "available", lambda device: 1 << 40)
     result = qat("train", "--recipe", tiny_recipe, "--dry-run")
     assert result.exit_code == 1
     assert "out of memory in training with batches of 256 images" in result.stderr
     assert "128 would fit: train.batch_size=128 with train.accumulate=2" in result.stderr
 
 
-def test_calibration_has_a_dry_run_without_steps(qat, qat_json, tiny_recipe, tmp_path):
-    trained = qat("train", "--recipe", tiny_recipe, "--epochs", "1", "--out", "float")
-    assert trained.exit_code == 0, trained.stderr
+def test_calibration_has_a_dry_run_without_steps(
+    qat, qat_json, tiny_recipe, float_weights, tmp_path
+):
     arguments = ["calibrate", "--recipe", tiny_recipe, QUANTIZED, "--dry-run"]
-    weights = ["--weights", "float/checkpoints/best.pt"]
-    found = qat_json(*arguments, *weights)
+    found = qat_json(*arguments, "--weights", float_weights)
     assert found["training"] is None and found["compression"] > 1
     assert not (tmp_path / "runs").exists()
     missing = qat(*arguments)

@@ -81,7 +81,10 @@ def test_the_weights_of_a_quantized_model_are_pointed_to_checkpoint(qat, trained
         ([], "--model, --weights, --data missing"),
         (["--model", "resnet20", "--data", "digits"], "--weights missing"),
         (["--checkpoint", "a.pt", "--weights", "b.pt"], "not both"),
-        (["--checkpoint", "a.pt", "--batch-size", "0"], "at least 1"),
+        (
+            ["--checkpoint", "a.pt", "--batch-size", "0"],
+            "--batch-size 0: train.eval_batch_size: must be greater than 0",
+        ),
     ],
 )
 def test_what_is_missing_is_said(qat, arguments, message):

@@ -28,7 +28,7 @@ def figures(run):
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
 
 
-def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
+def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path, pictures):
     result = qat("train", "--recipe", tiny_recipe)
     assert result.exit_code == 0, result.stderr
     run = tmp_path / "runs" / "train" / "tiny-001"
@@ -43,6 +43,7 @@ def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
         "checkpoints/best.pt",
         "checkpoints/last.pt",
     }
+    assert all((run / name).stat().st_size > 10_000 for name in ("curves.png", "confusion.png"))
     assert "next        qat eval --checkpoint runs/train/tiny-001/checkpoints/best.pt" in (
         result.stdout
     )
@@ -77,35 +78,20 @@ def test_the_resolved_recipe_reruns_the_experiment(qat, qat_json, tiny_recipe, t
 
 
 @pytest.mark.parametrize(
-    ("step", "number", "code", "changes"),
+    ("first", "second", "changes"),
     [
-        (3, signal.SIGINT, 130, []),
-        (6, signal.SIGTERM, 143, []),
-        (1, signal.SIGINT, 130, ["train.accumulate=4"]),
-        (2, signal.SIGTERM, 143, ["train.accumulate=4", "train.early_stopping_patience=1"]),
+        (3, 3, []),
+        (1, 1, ["train.accumulate=4", "train.early_stopping_patience=1"]),
     ],
 )
 def test_an_interrupted_run_ends_as_if_it_had_never_stopped(
-    qat, tiny_recipe, tmp_path, stop_at_step, monkeypatch, step, number, code, changes
+    ends_as_if_never_stopped, tiny_recipe, first, second, changes
 ):
-    # Six steps an epoch: the first case stops inside an epoch, while activation statistics are
-    # collected; the second after that, between the last step of an epoch and its validation.
-    # Then the same two with two optimizer steps an epoch, the second of them of two batches.
-    arguments = ["train", "--recipe", tiny_recipe, QUANTIZED, *changes]
-    assert qat(*arguments, "--out", "whole").exit_code == 0
-    with monkeypatch.context():
-        stop_at_step(step, number)
-        stopped = qat(*arguments, "--out", "stopped")
-    assert stopped.exit_code == code
-    assert "go on with: qat train --resume --out stopped" in stopped.stderr
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    resumed = qat("train", "--resume", "--out", "stopped")
-    assert resumed.exit_code == 0, resumed.stderr
-    whole, other = weights(tmp_path / "whole"), weights(tmp_path / "stopped")
-    assert list(whole) == list(other)
-    assert all(torch.equal(whole[key], other[key]) for key in whole)
-    assert figures(tmp_path / "whole") == figures(tmp_path / "stopped")
+    # Six steps an epoch: stopped inside an epoch, while activation statistics are collected, then
+    # after that, between the last step of an epoch and its validation. Then the same with two
+    # optimizer steps an epoch, the second of them of two batches.
+    arguments = ["--recipe", tiny_recipe, QUANTIZED, *changes]
+    ends_as_if_never_stopped(arguments, first, then=[(second, signal.SIGTERM)])
 
 
 def test_binary_weights_are_clamped_and_every_setting_of_the_loop_runs(qat, tiny_recipe, tmp_path):
@@ -188,7 +174,7 @@ def test_grey_images_are_repeated_for_a_model_that_takes_rgb(qat, tmp_path):
     assert "channels: 3" in (tmp_path / "out" / "recipe.yaml").read_text()
 
 
-def test_the_backend_is_chosen_said_and_recorded(qat, tiny_recipe, tmp_path):
+def test_the_backend_is_chosen_said_and_recorded(qat, tiny_recipe, float_run, tmp_path):
     base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
     result = qat(*base, QUANTIZED, "--backend", "python", "--out", "quantized")
     assert result.exit_code == 0, result.stderr
@@ -198,8 +184,8 @@ def test_the_backend_is_chosen_said_and_recorded(qat, tiny_recipe, tmp_path):
     measured = qat("eval", "--checkpoint", "quantized/checkpoints/best.pt")
     assert "backend python: as asked for" in measured.stderr
     assert "exactly the figures recorded" in measured.stdout
-    assert qat(*base, "--out", "float").exit_code == 0
-    assert json.loads((tmp_path / "float" / "summary.json").read_text())["backend"] is None
+    as_float = json.loads((float_run / "summary.json").read_text())
+    assert as_float["backend"] is None
 
 
 def test_a_backend_that_cannot_be_built_is_refused_and_leaves_no_folder(
@@ -230,11 +216,9 @@ def test_a_run_that_goes_on_with_another_backend_is_warned(
     assert "warning: the run began on backend elsewhere and goes on with" in resumed.stderr
 
 
-def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, tmp_path):
+def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, float_weights):
     base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
-    qat(*base, "--out", "float")
-    start = ["--weights", "float/checkpoints/best.pt"]
-    first = qat(*base, QUANTIZED, *start, "--out", "quantized")
+    first = qat(*base, QUANTIZED, "--weights", float_weights, "--out", "quantized")
     assert first.exit_code == 0, first.stderr
     again = qat(*base, QUANTIZED, "--weights", "quantized/checkpoints/best.pt", "--out", "again")
     assert "quantizers: taken over" in again.stderr
@@ -243,12 +227,12 @@ def test_start_weights_are_taken_float_or_quantized(qat, tiny_recipe, tmp_path):
 
 
 def test_the_float_model_that_training_starts_from_is_compared_with(
-    qat, qat_json, tiny_recipe, tmp_path, stop_at_step, monkeypatch
+    qat, qat_json, tiny_recipe, float_weights, tmp_path, stop_at_step, monkeypatch
 ):
-    base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
-    as_float = qat_json(*base, "--out", "float")
+    as_float = json.loads((tmp_path / "float" / "summary.json").read_text())
     assert as_float["float_test"] is None  # nothing is quantized
-    arguments = [*base, QUANTIZED, "--weights", "float/checkpoints/best.pt"]
+    base = ["train", "--recipe", tiny_recipe, "--epochs", "1"]
+    arguments = [*base, QUANTIZED, "--weights", float_weights]
     with monkeypatch.context():  # the figure outlives an interruption
         stop_at_step(3, signal.SIGINT)
         assert qat(*arguments, "--out", "quantized").exit_code == 130

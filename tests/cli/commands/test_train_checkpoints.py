@@ -84,19 +84,18 @@ def test_auto_starts_a_run_where_there_is_none_and_goes_on_with_it_afterwards(qa
     assert "resuming named" in qat(*short, "--resume", "auto", "--out", "named").stderr
 
 
-@pytest.mark.parametrize("path", ["out", "out/checkpoints/last.pt"])
-def test_a_run_is_resumed_by_its_folder_or_its_last_checkpoint(qat, short, path):
-    qat(*short, "--out", "out")
+@pytest.mark.parametrize("path", ["float", "float/checkpoints/last.pt"])
+def test_a_run_is_resumed_by_its_folder_or_its_last_checkpoint(qat, float_weights, path):
     resumed = qat("train", "--resume", path)
     assert resumed.exit_code == 0, resumed.stderr
-    assert "resuming out after epoch 1" in resumed.stderr
+    assert "resuming float after epoch 4" in resumed.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--resume", "nowhere"], "nowhere does not exist; give the folder of a run"),
-        (["--resume", "tiny.yaml"], "is no checkpoint that a run goes on from"),
+        (["--resume", "tiny.yaml"], "is not a checkpoint that a run goes on from"),
         (["--resume", "a", "--out", "b"], "to --resume or to --out, not to both"),
         (["--resume", "auto"], "--resume auto needs --recipe NAME or --out FOLDER"),
     ],

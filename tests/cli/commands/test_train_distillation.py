@@ -7,11 +7,9 @@ DISTILL = ("distill.weight=0.5", "distill.temperature=4")
 
 
 @pytest.fixture
-def teacher(qat, tiny_recipe):
-    """The checkpoint of a float model, trained for an epoch with the tiny recipe."""
-    trained = qat("train", "--recipe", tiny_recipe, "--epochs", "1", "--out", "float")
-    assert trained.exit_code == 0, trained.stderr
-    return "float/checkpoints/best.pt"
+def teacher(float_weights):
+    """The checkpoint of a float model, trained with the tiny recipe."""
+    return float_weights
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ import csv
 import json
 import re
 import signal
+from functools import partial
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from qat_cli.engine.run import training as training_module
+from qat_cli.engine.run import training
 from qat_cli.engine.step import step as step_module
+from qat_cli.engine.tasks import train
 from qat_cli.errors import WorkFailed
+from qat_cli.main import app
 
 QUANTIZED = (
     "quant={weight: {quantizer: Int8WeightPerChannelFloatMSE, bit_width: 2}, "
@@ -22,6 +26,9 @@ PHASES = (
     "schedule={float_epochs: 1, freeze_batch_norm_epoch: 3, freeze_scales_epoch: 4, bit_widths: "
     "[{epoch: 0, weight: 8, activation: 8}, {epoch: 2, weight: 4, activation: 4}, {epoch: 3}]}"
 )
+
+BASE = ["train", "--recipe"]
+CHANGES = [QUANTIZED, "--batch-size", "700", "--lr", "0.1"]
 
 
 def checkpoint(run, name="last"):
@@ -35,25 +42,44 @@ def phase_lines(result):
 @pytest.fixture
 def quantized(tiny_recipe):
     """Arguments of a run on two optimizer steps an epoch."""
-    return ["train", "--recipe", tiny_recipe, QUANTIZED, "--batch-size", "700", "--lr", "0.1"]
+    return [*BASE, tiny_recipe, *CHANGES]
 
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Call ``look(model)`` after every epoch of training, before its validation."""
+    """Call ``look(model)`` before every validation, and before the best epoch is tested."""
+    return partial(watch, monkeypatch)
+
+
+def watch(patch, look):
     looks = []
+    measure = training.evaluate
 
-    def install(look):
-        validate = training_module.evaluate
+    def evaluate(model, *arguments, **keywords):
+        looks.append(look(model))
+        return measure(model, *arguments, **keywords)
 
-        def evaluate(model, *arguments, **keywords):
-            looks.append(look(model))
-            return validate(model, *arguments, **keywords)
+    for module in (training, train):
+        patch.setattr(module, "evaluate", evaluate)
+    return looks
 
-        monkeypatch.setattr(training_module, "evaluate", evaluate)
-        return looks
 
-    return install
+@pytest.fixture(scope="module")
+def phased(tmp_path_factory, tiny_text):
+    """The result of a run through all phases, and the model before each measurement of it."""
+    folder = tmp_path_factory.mktemp("phased")
+    (folder / "tiny.yaml").write_text(tiny_text)
+    arguments = [*BASE, "tiny.yaml", *CHANGES, PHASES, "--epochs", "5"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        looks = watch(patch, lambda model: (bits(model), numbers(model)))
+        result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.stderr
+    return result, looks
+
+
+def numbers(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def bits(model):
@@ -61,9 +87,8 @@ def bits(model):
     return [None if each.bit_width() is None else int(each.bit_width()) for each in found]
 
 
-def test_every_change_of_phase_is_one_line(qat, quantized):
-    result = qat(*quantized, PHASES, "--epochs", "5")
-    assert result.exit_code == 0, result.stderr
+def test_every_change_of_phase_is_one_line(phased):
+    result, _ = phased
     assert phase_lines(result) == [
         "epoch 1: float warm-up, quantizers off",
         "epoch 1: bit widths: weights at least 8, activations at least 8",
@@ -78,21 +103,21 @@ def test_every_change_of_phase_is_one_line(qat, quantized):
     ]
 
 
-def test_bit_widths_go_down_to_those_declared_and_quantizers_are_off_before(
-    qat, quantized, watched
-):
-    looks = watched(bits)
-    assert qat(*quantized, PHASES, "--epochs", "5").exit_code == 0
-    assert looks == [[None] * 3, [8, 8, 8], [8, 4, 4], [8, 2, 2], [8, 2, 2], [8, 2, 2]]
+def test_bit_widths_go_down_to_those_declared_and_quantizers_are_off_before(phased):
+    _, looks = phased
+    assert [widths for widths, _ in looks] == [
+        [None] * 3,
+        [8, 8, 8],
+        [8, 4, 4],
+        [8, 2, 2],
+        [8, 2, 2],
+        [8, 2, 2],
+    ]
 
 
-def test_what_is_frozen_stays_and_the_rest_goes_on(qat, quantized, watched):
-    def numbers(model):
-        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-    looks = watched(numbers)
-    assert qat(*quantized, PHASES, "--epochs", "5").exit_code == 0
-    _, _, third, fourth, fifth, _ = looks
+def test_what_is_frozen_stays_and_the_rest_goes_on(phased):
+    _, looks = phased
+    _, _, third, fourth, fifth, _ = (state for _, state in looks)
 
     def is_same(before, after, part):
         names = [name for name in before if part in name]
@@ -125,25 +150,27 @@ def test_scales_are_made_from_the_weights_that_the_float_warm_up_trained(qat, qu
 
 
 # Two steps an epoch. A stop saves where it is; after a crash the last epoch's end is gone back to.
-STOPS = [("crash", 3), ("stop", 4), ("crash", 5), ("stop", 7), ("crash", 9)]
+# Steps count from each resumption: in steps 3, 4, 5, 7 and 9 of the run.
+LEFT = [("crash", 3), ("stop", 2), ("crash", 1), ("stop", 3), ("crash", 2)]
 
 
-def test_a_run_stopped_in_any_phase_is_measured_right_and_ends_as_if_it_had_never_stopped(
+def test_a_run_left_in_every_phase_is_measured_right_and_ends_as_if_it_had_never_been(
     qat, qat_json, quantized, tmp_path, monkeypatch
 ):
     arguments = [*quantized, PHASES, "--epochs", "5"]
     assert qat(*arguments, "--out", "whole").exit_code == 0
-    for how, step in STOPS:
-        out = f"{how}-{step}"
+    steps, resume = arguments, ["train", "--resume"]
+    for how, step in LEFT:
         with monkeypatch.context() as patch:
             patch.setattr(step_module, "clamp_latent", leaving(how, step))
-            stopped = qat(*arguments, "--out", out)
-        assert stopped.exit_code == (130 if how == "stop" else 1)
+            left = qat(*steps, "--out", "left")
+        assert left.exit_code == (130 if how == "stop" else 1)
         if how == "crash":  # measured as it was trained: in float, at 8 bits, at 2
-            last = tmp_path / out / "checkpoints" / "last.pt"
+            last = tmp_path / "left" / "checkpoints" / "last.pt"
             assert qat_json("eval", "--checkpoint", last, "--split", "val")["matches_recorded"]
-        assert qat("train", "--resume", "--out", out).exit_code == 0
-        check_equal(tmp_path / out, tmp_path / "whole")
+        steps = resume
+    assert qat(*resume, "--out", "left").exit_code == 0
+    check_equal(tmp_path / "left", tmp_path / "whole")
 
 
 def test_a_run_with_an_average_of_the_weights_is_resumed_over_a_change_of_bit_widths(

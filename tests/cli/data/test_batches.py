@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qat_cli.data import Batches, Part, load_data, prepared
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.errors import UserError
 from qat_cli.recipes.schema import AugmentConfig, DataConfig
 from qat_cli.terminal.console import Console
@@ -130,7 +130,7 @@ def test_labels_without_mixing_are_numbers():
 def test_a_bad_file_met_in_a_thread_is_the_usual_error(image_folder):
     (image_folder / "train" / "ant" / "cut.png").write_bytes(b"no image")
     images = load_data(DataConfig(name=str(image_folder))).part("train")
-    with pytest.raises(UserError, match=r"cut\.png: is no image.*--skip-bad-files"):
+    with pytest.raises(UserError, match=r"cut\.png: is not an image.*--skip-bad-files"):
         list(batches(images, threads=2).epoch())
 
 

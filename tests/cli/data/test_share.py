@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qat_cli.data import Batches, Part, Share, training_batches
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""``timm:NAME``, with a module that stands in for timm: it is not among what the tests install."""
+"""``timm:NAME``, with a module that stands in for timm."""
 
 import sys
 from types import ModuleType

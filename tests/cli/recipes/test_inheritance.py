@@ -67,6 +67,8 @@ def test_a_problem_is_reported_where_it_stands(write):
 def test_extends_on_the_command_line_is_refused():
     with pytest.raises(UserError, match="stands in a recipe file"):
         load_recipe("float_resnet", ["extends=resnet_w4a4"])
+    with pytest.raises(UserError, match="aliases stands in a recipe file"):
+        load_recipe("float_resnet", ["aliases=[f]"])
 
 
 def test_a_problem_of_a_replaced_list_is_reported_in_the_file_that_replaced_it(write):

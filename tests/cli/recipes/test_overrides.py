@@ -1,12 +1,14 @@
 import pytest
 
 from qat_cli.recipes.overrides import (
+    Override,
     apply_override,
     conflicts,
     drop_what_no_longer_fits,
-    option_overrides,
     parse_override,
 )
+
+EPOCHS = Override(("train", "epochs"), 3, "--epochs 3")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_a_key_is_a_dotted_path_and_a_value_is_yaml(text, path, value):
         ("train.epochs", "KEY=VALUE"),
         ("=5", "empty key"),
         ("train..epochs=5", "empty key"),
-        ("data.name=[", "no YAML"),
+        ("data.name=[", "not YAML"),
     ],
 )
 def test_text_that_is_no_override_is_refused(text, says):
@@ -61,31 +63,23 @@ def test_a_path_that_leads_nowhere_is_refused(text, says):
         apply_override(tree, parse_override(text))
 
 
-def test_options_that_were_not_given_change_nothing():
-    overrides = option_overrides({"epochs": 3, "lr": None, "batch_size": 8})
-    assert [(o.path, o.value, o.text) for o in overrides] == [
-        (("train", "epochs"), 3, "--epochs 3"),
-        (("train", "batch_size"), 8, "--batch-size 8"),
-    ]
-
-
 def test_one_key_with_two_values_is_a_conflict():
-    overrides = [*option_overrides({"epochs": 3}), parse_override("train.epochs=4")]
+    overrides = [EPOCHS, parse_override("train.epochs=4")]
     assert conflicts(overrides) == ["train.epochs is given twice: --epochs 3 and train.epochs=4"]
 
 
 def test_one_key_given_twice_alike_is_no_conflict():
-    overrides = [*option_overrides({"epochs": 3}), parse_override("train.epochs=3")]
+    overrides = [EPOCHS, parse_override("train.epochs=3")]
     assert conflicts(overrides) == []
 
 
 def test_another_model_drops_the_arguments_of_the_old_one():
     tree = {"model": {"name": "a", "kwargs": {"width": 8}, "weights": "a.pt"}}
-    drop_what_no_longer_fits(tree, option_overrides({"model": "b"}))
+    drop_what_no_longer_fits(tree, [Override(("model", "name"), "b", "--model b")])
     assert tree == {"model": {"name": "a"}}
 
 
 def test_the_same_model_named_again_keeps_its_arguments():
     tree = {"model": {"name": "a", "kwargs": {"width": 8}}}
-    drop_what_no_longer_fits(tree, option_overrides({"model": "a"}))
+    drop_what_no_longer_fits(tree, [Override(("model", "name"), "a", "--model a")])
     assert tree == {"model": {"name": "a", "kwargs": {"width": 8}}}

@@ -28,7 +28,7 @@ def test_an_override_that_is_a_mapping_is_refused():
 
 def test_a_rule_tells_a_role_left_out_from_a_role_left_float():
     recipe = with_quant(rules=[{"match": {"position": "first"}, "weight": None}])
-    assert recipe.quant.rules[0].roles_set == {"weight": None}
+    assert recipe.quant.rules[0].sites_set == {"weight": None}
 
 
 def test_a_rule_keeps_that_difference_through_a_dump():

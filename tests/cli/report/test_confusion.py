@@ -26,7 +26,7 @@ def draw(path, counts, names=None):
     return pixels(path)
 
 
-@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("classes", [2, 30])
 def test_a_perfect_model_is_a_blue_diagonal_without_orange_cells(tmp_path, classes):
     picture = draw(tmp_path / "c.png", matrix(classes))
     height, width, _ = picture.shape

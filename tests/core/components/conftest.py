@@ -24,6 +24,12 @@ def dtype(request):
 
 
 @pytest.fixture
+def dtypes(backend):
+    """All float types; float32 in scripted code, which is the same for all of them."""
+    return [torch.float32] if backend == "jit" else DTYPES
+
+
+@pytest.fixture
 def gradient():
     """A function: the gradient of ``sum(weights * f(x))`` to ``x``, for weights 1, 2, 3, ..."""
 

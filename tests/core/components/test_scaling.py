@@ -1,4 +1,4 @@
-"""Scales that are fixed, learned, or taken from a parameter."""
+"""Scales that are fixed, learned, or taken from a parameter; scales with a sign."""
 
 import copy
 import pickle
@@ -10,23 +10,32 @@ from torch import nn
 from qat.components import (
     AbsAve,
     AbsMax,
+    BitWidthConst,
     CeilSte,
     ConstScaling,
+    IntQuant,
+    IntScaling,
     OverOutputChannelView,
     ParameterFromStatsFromParameterScaling,
     ParameterScaling,
     PowerOfTwoRestrictValue,
+    RescalingIntQuant,
+    SignedFloatRestrictValue,
     StatsFromParameterScaling,
+    ZeroZeroPoint,
 )
 from qat.components.scaling import SharedStatsFromParameterScaling
+from qat.components.stats import SignedAbsMax
+from qat.ops import keep_from_zero, nonzero_scale, signed_scale_from_threshold
 
 X = torch.tensor([[1.0, -3.0], [0.5, 0.25]])
 
 
-def test_constant_scale_is_what_was_given_and_not_in_the_state_dict(built, dtype):
-    scaling = built(ConstScaling(0.5)).to(dtype)
-    scale = scaling(X.to(dtype))
-    assert (scale.item(), scale.shape, scale.dtype) == (0.5, (), dtype)
+def test_constant_scale_is_what_was_given_and_not_in_the_state_dict(built, dtypes):
+    scaling = built(ConstScaling(0.5))
+    for dtype in dtypes:
+        scale = scaling.to(dtype)(X.to(dtype))
+        assert (scale.item(), scale.shape, scale.dtype) == (0.5, (), dtype)
     assert list(scaling.state_dict()) == []
     assert list(scaling.parameters()) == []
 
@@ -62,16 +71,15 @@ def test_learned_scale_copies_its_initial_tensor():
     assert scaling(X).tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize(("stored", "sign"), [(2.0, 1.0), (-2.0, -1.0), (0.0, 1.0), (-0.0, 1.0)])
-def test_learned_scale_is_the_absolute_value_with_a_gradient_that_is_never_zero(
-    stored, sign, built
-):
+def test_learned_scale_is_the_absolute_value_with_a_gradient_that_is_never_zero(built):
     scaling = built(ParameterScaling(1.0))
-    with torch.no_grad():
-        scaling.value.fill_(stored)
-    scale = scaling(X)
-    scale.backward()
-    assert (scale.item(), scaling.value.grad.item()) == (abs(stored), sign)
+    for stored, sign in ((2.0, 1.0), (-2.0, -1.0), (0.0, 1.0), (-0.0, 1.0)):
+        scaling.value.grad = None
+        with torch.no_grad():
+            scaling.value.fill_(stored)
+        scale = scaling(X)
+        scale.backward()
+        assert (scale.item(), scaling.value.grad.item()) == (abs(stored), sign)
 
 
 def test_lower_bound_holds_with_the_gradient_going_through(built):
@@ -93,10 +101,11 @@ def test_power_of_two_scale_stays_a_power_of_two_while_it_is_learned(built):
     assert seen == [0.25, 0.5, 0.5, 2.0]
 
 
-def test_scale_from_the_parameter_follows_it_with_its_gradient(built, gradient, dtype):
+def test_scale_from_the_parameter_follows_it_with_its_gradient(built, gradient, dtypes):
     scaling = built(StatsFromParameterScaling(AbsMax()))
-    assert scaling(X.to(dtype)).item() == 3.0
-    assert scaling(2 * X.to(dtype)).item() == 6.0
+    for dtype in dtypes:
+        assert scaling(X.to(dtype)).item() == 3.0
+        assert scaling(2 * X.to(dtype)).item() == 6.0
     assert gradient(scaling, X).tolist() == [[0.0, -1.0], [0.0, 0.0]]
 
 
@@ -171,3 +180,106 @@ def test_shared_scale_of_a_copy_follows_the_copied_parameters(copied):
         other.a.weight.fill_(9.0)
     assert other.scaling(other.b.weight).item() == 6.0
     assert model.scaling(model.b.weight).item() == 2.0
+
+
+# Scales with a sign: the magnitude is bounded below, the sign stays
+
+
+def signed_scalings(x, smallest=None):
+    """Scalings of a tensor whose largest element in magnitude is ``-x``."""
+    signed = SignedFloatRestrictValue()
+    tracked = nn.Parameter(torch.tensor([-x, 0.1 * x]))
+    return [
+        ConstScaling(x, None, signed, smallest),
+        ParameterScaling(x, None, signed, smallest),
+        StatsFromParameterScaling(SignedAbsMax(), None, (), signed, smallest),
+        ParameterFromStatsFromParameterScaling(
+            SignedAbsMax(), [tracked], None, (), signed, smallest
+        ),
+    ], tracked
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_scale_keeps_its_sign_and_its_magnitude_is_bounded_below(which, built):
+    for x, smallest, expected in ((-3.0, None, -3.0), (-0.25, 0.5, -0.5), (3.0, 0.5, 3.0)):
+        modules, tracked = signed_scalings(x, smallest)
+        assert built(modules[which])(tracked).item() == expected
+
+
+def test_gradient_of_a_learned_scale_goes_through_sign_and_bound(built):
+    scaling = built(ParameterScaling(-0.25, None, SignedFloatRestrictValue(), 0.5))
+    scaling(X).backward()
+    assert scaling.value.grad.item() == 1.0
+
+
+def test_constant_scale_of_zero_is_refused():
+    with pytest.raises(ValueError, match="scaling_init is 0.0; a constant scale must not be 0"):
+        ConstScaling(0.0, None, SignedFloatRestrictValue())
+
+
+def signed_quant(bits=3):
+    return RescalingIntQuant(
+        IntQuant(False, True),
+        StatsFromParameterScaling(SignedAbsMax(), None, (), SignedFloatRestrictValue()),
+        IntScaling(True, False),
+        ZeroZeroPoint(),
+        BitWidthConst(bits),
+    )
+
+
+def test_largest_element_gets_the_far_end_of_the_grid_whatever_its_sign(backend):
+    quant = signed_quant()
+    for sign in (1.0, -1.0):
+        # the far end is -4: 3.2 is -4 * -0.8, and -3.2 is -4 * 0.8
+        x = sign * torch.tensor([3.2, -3.0, 0.7])
+        y, scale, _, _ = quant(x)
+        expected_scale = -x[0].item() / 4
+        q = [min(3, max(-4, round(v / expected_scale))) for v in x.tolist()]
+        assert scale.item() == expected_scale
+        assert y.tolist() == pytest.approx([each * expected_scale for each in q])
+        assert y[0].item() == x[0].item()
+
+
+def test_gradient_matches_the_formula_in_float64(backend):
+    x = torch.tensor([0.9, -0.2, 0.3, -1.5], dtype=torch.float64, requires_grad=True)
+    quant = signed_quant().double()
+    y, scale, _, _ = quant(x)
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    (weights * y).sum().backward()
+
+    s = 1.5 / 4
+    q = [round(v / s) for v in x.tolist()]
+    inside = [-4 <= each <= 3 for each in q]
+    clamped = [min(3, max(-4, each)) for each in q]
+    to_x = [w if i else 0.0 for w, i in zip(weights.tolist(), inside, strict=True)]
+    to_s = sum(
+        w * (c - (v / s if i else 0.0))
+        for w, c, v, i in zip(weights.tolist(), clamped, x.tolist(), inside, strict=True)
+    )
+    to_x[3] -= to_s / 4  # s is minus a quarter of the largest element
+    torch.testing.assert_close(x.grad.tolist(), to_x)
+
+
+def test_zeros_quantize_to_zeros_by_a_scale_above_zero(backend, dtypes):
+    quant = signed_quant()
+    for dtype in dtypes:
+        y, scale, _, _ = quant.to(dtype)(torch.zeros(3, dtype=dtype))
+        assert not y.any()
+        assert scale.item() > 0
+
+
+@pytest.mark.parametrize("function", [lambda x: keep_from_zero(x, 0.5), nonzero_scale])
+def test_sign_dtype_and_nan_are_kept(function, dtype):
+    x = torch.tensor([-2.0, 2.0, torch.nan], dtype=dtype)
+    y = function(x)
+    assert y.dtype == dtype
+    assert y[:2].tolist() == [-2.0, 2.0]
+    assert y[2].isnan()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_scale_is_never_below_the_smallest_normal_number(sign):
+    tiny = torch.finfo(torch.float32).tiny
+    scale = signed_scale_from_threshold(torch.tensor(sign * 1e-40), torch.tensor(127.0))
+    assert scale.item() == sign * tiny
+    assert nonzero_scale(torch.tensor(sign * 1e-40)).item() == tiny

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from qat import config
 from qat.components import (
     AbsMinMax,
     BitWidthConst,
@@ -70,14 +69,21 @@ def at_runtime(quantize=True, int_quant=UNSIGNED):
 #: All of them begin at the lowest of X, -2.6.
 MAKERS = [fixed, from_parameter, at_build, at_runtime, dynamic]
 every = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+#: Eager with Python's ops, and scripted with those of C++, which have tests of their own.
+eager_and_scripted = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
+@eager_and_scripted
 @every
-def test_integer_zero_point_is_the_rounded_distance_of_the_lowest(make, built):
-    assert built(make())(X, SCALE, BITS).item() == 5.0  # 2.6 / 0.5 = 5.2
-    assert built(make(int_quant=SIGNED))(X, SCALE, BITS).item() == -3.0  # 5 - 8
+def test_integer_zero_point_is_the_rounded_distance_of_the_lowest_kept_on_the_grid(make, built):
+    unsigned, signed = built(make()), built(make(int_quant=SIGNED))
+    assert unsigned(X, SCALE, BITS).item() == 5.0  # 2.6 / 0.5 = 5.2
+    assert signed(X, SCALE, BITS).item() == -3.0  # 5 - 8
+    assert unsigned(X, SCALE / 4, BITS).item() == 15.0  # 20.8
+    assert signed(X, SCALE / 4, BITS).item() == 7.0
 
 
+@eager_and_scripted
 @every
 def test_real_zero_point_is_not_rounded(make, built):
     zero_point = built(make(quantize=False))(X, SCALE, BITS)
@@ -85,27 +91,22 @@ def test_real_zero_point_is_not_rounded(make, built):
 
 
 @every
-def test_integer_zero_point_stays_on_the_grid(make, built):
-    assert built(make())(X, SCALE / 4, BITS).item() == 15.0  # 20.8
-    assert built(make(int_quant=SIGNED))(X, SCALE / 4, BITS).item() == 7.0
-
-
-@every
-def test_zero_point_follows_the_dtype(make, built, dtype):
-    made = built(make()).to(dtype)
+def test_zero_point_follows_the_dtype(make, dtype):
+    made = make().to(dtype)
     zero_point = made(X.to(dtype), SCALE.to(dtype), BITS.to(dtype))
     assert zero_point.dtype == dtype and zero_point.item() == 5.0
 
 
 @every
-@pytest.mark.parametrize("int_quant", [IntQuant(True, True), IntQuant(True, False)])
-def test_narrow_range_is_refused(make, int_quant):
-    with pytest.raises(ValueError, match="narrow_range is True with a zero point.*to False"):
-        make(int_quant=int_quant)
+def test_narrow_range_is_refused(make):
+    for signed in (True, False):
+        with pytest.raises(ValueError, match="narrow_range is True with a zero point.*to False"):
+            make(int_quant=IntQuant(True, signed))
 
 
 def test_symmetric_zero_point_is_zero(built):
-    assert built(ZeroZeroPoint())(X, SCALE, BITS).item() == 0.0
+    zero_point = built(ZeroZeroPoint())(X, SCALE, BITS)
+    assert (zero_point.item(), zero_point.shape) == (0.0, ())
 
 
 def test_per_channel_zero_points_have_the_shape_given(built):
@@ -218,8 +219,7 @@ def test_runtime_statistic_hands_no_gradient_to_the_batch(built):
 # Real zero points
 
 
-@pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("parts", ["fused", "composed"])
+@pytest.mark.parametrize(("signed", "parts"), [(True, "fused"), (False, "composed")])
 def test_real_zero_point_quantizes_by_its_formula(signed, parts, built):
     class Round(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -276,20 +276,18 @@ def test_runtime_zero_point_has_the_state_of_a_learned_scale(built):
     assert sorted(made.state_dict()) == sorted(scale.state_dict())
 
 
-@pytest.mark.parametrize("stop", [0, 1, 2, 3])
-def test_resuming_at_any_moment_equals_not_stopping(stop, built):
+def test_resuming_in_the_phase_equals_not_stopping(built):
     expected = distances(built(learned()), BATCHES)
     first, second = built(learned()), built(learned())
-    seen = distances(first, BATCHES[:stop])
+    seen = distances(first, BATCHES[:1])
     second.load_state_dict(first.state_dict())
-    assert seen + distances(second, BATCHES[stop:]) == expected
+    assert seen + distances(second, BATCHES[1:]) == expected
 
 
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))], ids=["copy", "pickle"]
 )
-def test_copy_goes_on_where_the_original_was(copied, monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
+def test_copy_goes_on_where_the_original_was(copied):
     made = learned()
     distances(made, BATCHES[:1])
     assert distances(copied(made), BATCHES[1:]) == [2.0, 3.0]
@@ -304,11 +302,10 @@ def test_finish_statistics_reaches_the_zero_point(built):
     assert not made.collecting
 
 
-def test_compiled_gives_the_numbers_of_eager_over_the_end_of_the_phase(monkeypatch):
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
+def test_compiled_gives_the_numbers_of_eager_over_the_end_of_the_phase():
     torch._dynamo.reset()
     eager, traced = learned(), learned()
-    function = torch.compile(traced, fullgraph=True, backend="aot_eager")
+    function = torch.compile(traced, fullgraph=True, backend="eager")
     for batch in [*BATCHES, *BATCHES]:
         assert torch.equal(function(batch, SCALE, BITS), eager(batch, SCALE, BITS))
     torch._dynamo.reset()

@@ -1,11 +1,10 @@
-"""A small float model with all that a conversion has to find, and the rules to convert it."""
+"""A small float model to convert, and rules to do it by."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qat import config
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
 
 WEIGHT = QuantizerChoice("Int8WeightPerTensorFloat")
@@ -61,13 +60,3 @@ def convert(example):
         return quantize_model(model, rules or (EVERYTHING, ADDS), example if x is None else x)
 
     return converted
-
-
-@pytest.fixture
-def eager(monkeypatch):
-    """The mode that compilers see through."""
-    monkeypatch.setattr(config, "JIT_ENABLED", False)
-    monkeypatch.setattr(config, "NATIVE_STE_BACKEND_ENABLED", False)
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()

@@ -1,4 +1,4 @@
-"""What a conversion puts where."""
+"""Modules that a conversion puts in place of others."""
 
 import pytest
 import torch

@@ -54,8 +54,14 @@ def test_state_dict_loads_strictly_into_another_conversion(trained, convert, sma
     assert torch.equal(other.eval()(example), trained(example))
 
 
+def through_pickle(model):
+    return pickle.loads(pickle.dumps(model))
+
+
 @pytest.mark.parametrize(
-    "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"]
+    ("copied", "backend"),
+    [(copy.deepcopy, "python"), (through_pickle, "python"), (through_pickle, "jit")],
+    indirect=["backend"],
 )
 def test_copy_gives_the_same_and_stands_alone(copied, backend, convert, small_net, example):
     model = convert(small_net, ALL, LEARNED, BIAS).model
@@ -67,10 +73,9 @@ def test_copy_gives_the_same_and_stands_alone(copied, backend, convert, small_ne
     assert not torch.equal(other(example), model(example))
 
 
-@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
-def test_compiled_whole_it_gives_the_numbers_of_eager(bias, eager, convert, example):
+def test_compiled_whole_it_gives_the_numbers_of_eager(compiler, convert, example):
     layers = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
-    model = convert(layers, ALL, LEARNED, *([BIAS] if bias else [])).model
+    model = convert(layers, ALL, LEARNED).model
     reference = copy.deepcopy(model)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     for _ in range(2):
@@ -85,7 +90,7 @@ def test_compiled_whole_it_gives_the_numbers_of_eager(bias, eager, convert, exam
             torch.testing.assert_close(gradient, parameter.grad)
 
 
-def test_exported_it_gives_the_numbers_of_eager(eager, trained, example):
+def test_exported_it_gives_the_numbers_of_eager(compiler, trained, example):
     exported = torch.export.export(trained, (example,))
     assert torch.equal(exported.module()(example), trained(example))
 

@@ -1,4 +1,4 @@
-"""What stays in float is said: no part of a model is silently left out."""
+"""Notes on what stays in float: no part is silently left out."""
 
 import pytest
 import torch

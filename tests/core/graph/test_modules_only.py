@@ -1,4 +1,4 @@
-"""Models that do not trace: their modules are converted, and the rest is said."""
+"""Models that do not trace: modules converted, the rest noted."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ ALL = Rule(
 
 
 class DataDependent(nn.Module):
-    """Chooses its way by what it sees, so that it can not be traced."""
+    """Chooses its way by what it sees, so that it cannot be traced."""
 
     def __init__(self):
         super().__init__()

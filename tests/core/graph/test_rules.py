@@ -1,17 +1,17 @@
-"""Which places a rule speaks of, how rules add up, and what is said of one that matches nothing."""
+"""Rules: the places they match, how they add up, and their errors."""
 
 import pytest
 
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, UnmatchedRuleError
-from qat.graph.rules import Site, decide
+from qat.graph.rules import Location, decide
 
 WEIGHT_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
 SITES = [
-    Site("stem.conv", "Conv2d", WEIGHT_ROLES, is_first=True),
-    Site("stem.relu", "ReLU", frozenset({Role.ACTIVATION})),
-    Site("layer1.conv", "Conv2d", WEIGHT_ROLES),
-    Site("layer1.add", "add", frozenset({Role.ADD})),
-    Site("head", "Linear", WEIGHT_ROLES, is_last=True),
+    Location("stem.conv", "Conv2d", WEIGHT_ROLES, is_first=True),
+    Location("stem.relu", "ReLU", frozenset({Role.ACTIVATION})),
+    Location("layer1.conv", "Conv2d", WEIGHT_ROLES),
+    Location("layer1.add", "add", frozenset({Role.ADD})),
+    Location("head", "Linear", WEIGHT_ROLES, is_last=True),
 ]
 EIGHT, FOUR = QuantizerChoice("Eight"), QuantizerChoice("Four")
 
@@ -123,7 +123,7 @@ def test_rule_for_a_role_that_its_places_lack_matches_nothing():
 
 
 def test_long_models_are_shown_shortened():
-    sites = [Site(f"conv{i}", "Conv2d", WEIGHT_ROLES) for i in range(40)]
+    sites = [Location(f"conv{i}", "Conv2d", WEIGHT_ROLES) for i in range(40)]
     with pytest.raises(UnmatchedRuleError, match=r"conv5, \.\.\., conv35"):
         decide([rule({Role.WEIGHT: EIGHT}, LayerMatch("Linear"))], sites)
 

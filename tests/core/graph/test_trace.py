@@ -1,4 +1,4 @@
-"""Tracing: dropout, functions in place, training modes, and what can not be traced."""
+"""Tracing: dropout, functions in place, training modes, and what cannot be traced."""
 
 import pytest
 import torch

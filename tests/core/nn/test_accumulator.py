@@ -1,4 +1,4 @@
-"""What a layer knows of its output's grid: scale, integers, bit width; and quantized biases."""
+"""The grid of a layer's output, and quantized biases."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What transposed convolutions have beside the others: output_size, groups, how much they sum."""
+"""Transposed convolutions: output sizes, groups, products per output."""
 
 import pytest
 import torch

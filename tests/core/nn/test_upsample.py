@@ -1,4 +1,4 @@
-"""Upsampling of quantized tensors: copies stay on their grid, mixtures are rounded to it."""
+"""Upsampling of quantized tensors: copies keep their grid, mixtures are rounded."""
 
 import pytest
 import torch

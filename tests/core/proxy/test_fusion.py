@@ -44,7 +44,11 @@ LAYERS = {
     ),
     "relu6": lambda: QuantActivation(nn.ReLU6(), Uint8ActPerTensorFloat, **STATISTICS),
 }
-every_layer = pytest.mark.parametrize("name", LAYERS)
+#: Native ops and TorchScript share their kernels; what TorchScript has of its own are the calls:
+#: a scale that is stored, one that is found, and another quantizer than of integers.
+IN_SCRIPT = ("relu", "hard_tanh", "relu_binary")
+EACH_ONCE = [(name, backend) for name in LAYERS for backend in ("python", "native")]
+EACH_ONCE += [(name, "jit") for name in IN_SCRIPT]
 
 
 def sample(*shape) -> torch.Tensor:
@@ -76,7 +80,7 @@ def assert_same_step(layer, x) -> None:
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
-@every_layer
+@pytest.mark.parametrize("name, backend", EACH_ONCE, indirect=["backend"])
 def test_training_in_and_after_the_statistics_and_evaluation_are_as_apart(name, backend):
     layer = LAYERS[name]()
     for _ in range(4):  # the statistics end after two
@@ -102,6 +106,7 @@ def calls(monkeypatch):
     return seen
 
 
+@pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 def test_clamp_in_front_of_a_standard_quantizer_is_not_called(calls, backend):
     for name in ("relu", "relu_fixed", "relu_binary", "hard_tanh", "hard_tanh_ternary"):
         layer = LAYERS[name]()
@@ -199,15 +204,15 @@ def test_representation_says_how_the_quantizer_computes(backend):
     assert fusion.describe(own.act_quant.tensor_quant) == "composed"
 
 
-def test_compiled_layer_gives_the_same_numbers(backend):
-    if backend == "jit":
-        pytest.skip("torch.compile does not go into TorchScript")
+@pytest.mark.parametrize(
+    "name, backend", [("relu_fixed", "python"), ("hard_tanh", "native")], indirect=["backend"]
+)
+def test_compiled_layer_gives_the_same_numbers(name, backend):
     torch._dynamo.reset()
-    for name in ("relu_fixed", "hard_tanh"):
-        layer, x = LAYERS[name](), sample()
-        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
-        leaves = [x.clone().requires_grad_() for _ in range(2)]
-        outputs = [f(leaf) for f, leaf in zip((compiled, layer), leaves, strict=True)]
-        for y in outputs:
-            y.sum().backward()
-        assert torch.equal(*outputs) and torch.equal(leaves[0].grad, leaves[1].grad)
+    layer, x = LAYERS[name](), sample()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    leaves = [x.clone().requires_grad_() for _ in range(2)]
+    outputs = [f(leaf) for f, leaf in zip((compiled, layer), leaves, strict=True)]
+    for y in outputs:
+        y.sum().backward()
+    assert torch.equal(*outputs) and torch.equal(leaves[0].grad, leaves[1].grad)

@@ -29,7 +29,11 @@ def read(proxy):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("scaling_impl_type", ["parameter_from_stats", "stats"])
+@pytest.mark.parametrize(
+    "scaling_impl_type, backend",
+    [("parameter_from_stats", "python"), ("parameter_from_stats", "jit"), ("stats", "native")],
+    indirect=["backend"],
+)
 def test_reading_an_activation_moves_no_statistics(training, scaling_impl_type, backend):
     relu = QuantReLU(scaling_impl_type=scaling_impl_type, quant_delay_steps=5)
     relu(torch.rand(8))
@@ -139,7 +143,11 @@ def test_quantizers_follow_the_mode_of_their_layer_over_a_rebuild():
     assert not relu.act_quant.tensor_quant.training
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize(
+    "dtype, backend",
+    [(torch.float16, "jit"), (torch.bfloat16, "native"), (torch.float64, "python")],
+    indirect=["backend"],
+)
 def test_quantizers_follow_the_dtype_of_their_layer_over_a_rebuild(dtype, backend):
     layer = QuantLinear(4, 3, input_quant=Int8ActPerTensorFloat).to(dtype)
     relu = QuantReLU().to(dtype)

@@ -99,6 +99,7 @@ def test_the_gradient_of_a_shared_scale_reaches_the_weight_that_sets_it():
     assert second.weight.grad[0, 0] == pytest.approx(1 / 127)
 
 
+@pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 def test_a_state_dict_of_the_pair_restores_both(backend):
     learned = {"weight_scaling_impl_type": "parameter_from_stats"}
     trained, fresh = nn.Sequential(*pair(**learned)), nn.Sequential(*pair(**learned))
@@ -111,6 +112,7 @@ def test_a_state_dict_of_the_pair_restores_both(backend):
         assert torch.equal(ours.quant_weight_scale(), theirs.quant_weight_scale())
 
 
+@pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 def test_float_checkpoints_of_the_pair_recompute_the_shared_scale(backend, monkeypatch):
     model = nn.Sequential(*pair(weight_scaling_impl_type="parameter_from_stats"))
     floats = nn.Sequential(nn.Linear(3, 2), nn.Linear(3, 2))
@@ -135,6 +137,7 @@ def test_a_recomputed_shared_scale_follows_loaded_weights(assign, reinit, monkey
     [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
     ids=["copy", "pickle"],
 )
+@pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 def test_copies_of_the_pair_share_with_each_other_and_not_with_the_originals(copied, backend):
     model = nn.Sequential(*pair())
     twin = copied(model)

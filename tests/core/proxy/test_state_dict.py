@@ -12,11 +12,8 @@ from qat.quantizers import Int8ActPerTensorFloat, Int8WeightPerChannelFloatMSE
 SCALE = "weight_quant.tensor_quant.scaling_impl.value"
 
 
-# Native ops have no part in this; TorchScript has its own way of holding parameters.
-pytestmark = [
-    pytest.mark.usefixtures("backend"),
-    pytest.mark.parametrize("backend", ["python", "jit"], indirect=True),
-]
+#: Native ops have no part in this; TorchScript has its own way of holding parameters.
+python_and_jit = pytest.mark.parametrize("backend", ["python", "jit"], indirect=True)
 
 
 def linear(**keywords):
@@ -42,7 +39,8 @@ def test_float_checkpoint_recomputes_learned_scales(monkeypatch):
     torch.testing.assert_close(layer.quant_weight_scale(), floats.weight.abs().max() / 127)
 
 
-def test_quantized_checkpoint_restores_learned_scales_exactly():
+@python_and_jit
+def test_quantized_checkpoint_restores_learned_scales_exactly(backend):
     trained, fresh = linear(), linear()
     with torch.no_grad():
         trained.weight_quant.tensor_quant.scaling_impl.value.mul_(0.3)
@@ -51,7 +49,8 @@ def test_quantized_checkpoint_restores_learned_scales_exactly():
     assert torch.equal(fresh.quant_weight().value, trained.quant_weight().value)
 
 
-def test_a_trained_network_is_restored_exactly(tmp_path):
+@python_and_jit
+def test_a_trained_network_is_restored_exactly(backend, tmp_path):
     trained, fresh = network(), network()
     torch.save(trained.state_dict(), tmp_path / "weights.pt")
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
@@ -61,7 +60,8 @@ def test_a_trained_network_is_restored_exactly(tmp_path):
     assert fresh.state_dict().keys() == trained.state_dict().keys()
 
 
-def test_a_network_restored_amid_its_statistics_goes_on_as_if_uninterrupted():
+@python_and_jit
+def test_a_network_restored_amid_its_statistics_goes_on_as_if_uninterrupted(backend):
     batches = torch.randn(5, 6)
     whole = QuantIdentity(collect_stats_steps=3)
     first = QuantIdentity(collect_stats_steps=3)
@@ -76,7 +76,8 @@ def test_a_network_restored_amid_its_statistics_goes_on_as_if_uninterrupted():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_finished_network_goes_back_to_its_statistics_with_an_early_state_dict():
+@python_and_jit
+def test_a_finished_network_goes_back_to_its_statistics_with_an_early_state_dict(backend):
     layer = QuantIdentity(collect_stats_steps=2)
     untouched = {name: tensor.clone() for name, tensor in layer.state_dict().items()}
     for _ in range(3):
@@ -86,7 +87,8 @@ def test_a_finished_network_goes_back_to_its_statistics_with_an_early_state_dict
     torch.testing.assert_close(layer.quant_act_scale(), torch.tensor(5.0 / 128))
 
 
-def test_without_reinit_a_float_checkpoint_leaves_the_scale_as_it_was(monkeypatch):
+@python_and_jit
+def test_without_reinit_a_float_checkpoint_leaves_the_scale_as_it_was(backend, monkeypatch):
     layer, floats = linear(), nn.Linear(4, 3)
     before = layer.quant_weight_scale().detach().clone()
     quantizer = layer.weight_quant.tensor_quant
@@ -116,7 +118,8 @@ def test_without_reinit_activation_statistics_survive_a_float_checkpoint(monkeyp
     assert all(map(torch.equal, before, after))
 
 
-def test_a_missing_learned_scale_is_an_error_that_names_it():
+@python_and_jit
+def test_a_missing_learned_scale_is_an_error_that_names_it(backend):
     with pytest.raises(RuntimeError, match=f'Missing key.*"{SCALE}"'):
         linear().load_state_dict(nn.Linear(4, 3).state_dict())
 
@@ -163,15 +166,17 @@ def test_a_quantizer_loaded_by_itself_needs_no_layer_weights():
     assert torch.equal(fresh.quant_weight_scale(), trained.quant_weight_scale())
 
 
+@python_and_jit
 @pytest.mark.parametrize("assign", [True, False])
-def test_loading_by_assignment_rebuilds_from_the_assigned_weights(assign, monkeypatch):
+def test_loading_by_assignment_rebuilds_from_the_assigned_weights(assign, backend, monkeypatch):
     layer, floats = linear(), nn.Linear(4, 3)
     monkeypatch.setattr(config, "IGNORE_MISSING_KEYS", True)
     layer.load_state_dict(floats.state_dict(), assign=assign)
     torch.testing.assert_close(layer.quant_weight_scale(), floats.weight.abs().max() / 127)
 
 
-def test_state_dict_is_the_same_on_every_backend(monkeypatch):
+@pytest.mark.parametrize("backend", ["jit"], indirect=True)
+def test_state_dict_is_the_same_on_every_backend(backend, monkeypatch):
     here = {name: tensor.shape for name, tensor in network().state_dict().items()}
     monkeypatch.setattr(config, "JIT_ENABLED", False)
     assert {name: tensor.shape for name, tensor in network().state_dict().items()} == here

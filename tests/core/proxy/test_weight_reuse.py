@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from qat import config, jit
 from qat.components import RescalingIntQuant, RoundSte
 from qat.nn import QuantLinear
-from qat.proxy import reuse
+from qat.proxy.reuse import weight_reuse as reuse
 from qat.quantizers import Int8WeightPerTensorFloat
 
 LEARNED = {"weight_scaling_impl_type": "parameter_from_stats", "weight_bit_width": 4}

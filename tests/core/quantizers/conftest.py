@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qat.quantizers import ready_made
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 from tools.docs.catalog import for_sample
 
 

@@ -1,7 +1,7 @@
 """Half-precision activations with the quantizer's state in float32, as ``torch.autocast`` has them.
 
 The reference is float32 arithmetic: the integers of the tensor as it is, on the scale as it is.
-They are compared as values, rounded once: bfloat16 can not tell all steps of 8 bits apart.
+They are compared as values, rounded once: bfloat16 cannot tell all steps of 8 bits apart.
 """
 
 import pytest

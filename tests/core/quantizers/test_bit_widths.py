@@ -122,7 +122,7 @@ def test_copy_learns_a_width_of_its_own(copied, backend):
 
 
 def test_kept_weight_is_quantized_again_after_the_width_has_changed(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     for choice in ("parameter", "stateful_const"):
         layer = linear(weight_bit_width_impl_type=choice).eval()
         bits = layer.weight_quant.tensor_quant.msb_clamp_bit_width_impl

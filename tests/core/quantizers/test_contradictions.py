@@ -82,12 +82,12 @@ REFUSED = {
             weight_scaling_stats_op="signed_max", weight_restrict_scaling_type="power_of_two"
         ),
         ValueError,
-        "QuantLinear: weight_quant: .*'signed_max', whose sign .*'power_of_two' can not hold",
+        "QuantLinear: weight_quant: .*'signed_max', whose sign .*'power_of_two' cannot hold",
     ),
     "a signed statistic, and the restriction left as it is": (
         lambda: linear(weight_scaling_stats_op="signed_max"),
         ValueError,
-        "QuantLinear: weight_quant: .*'signed_max', whose sign .*'fp' can not hold",
+        "QuantLinear: weight_quant: .*'signed_max', whose sign .*'fp' cannot hold",
     ),
     "learned zero point of a weight that begins nowhere": (
         lambda: shifted_weight(

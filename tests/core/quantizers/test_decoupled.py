@@ -291,7 +291,7 @@ def test_disabled_quantizer_asks_for_nothing():
 
 
 def test_weight_bound_to_the_input_is_quantized_at_every_call(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     layer = conv(AWARE[0], input_quant=None, weight_accumulator_bit_width=12).eval()
     wide = QuantIdentity(return_quant_tensor=True)
     narrow = QuantIdentity(return_quant_tensor=True, bit_width=2)

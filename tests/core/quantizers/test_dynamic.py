@@ -257,7 +257,7 @@ def test_learned_multiple_of_a_weight_starts_at_its_statistic(backend):
 @pytest.mark.parametrize("restriction", ["fp", "int", "log_fp", "power_of_two"])
 def test_signed_statistic_that_a_restriction_can_not_hold_is_refused(restriction):
     with pytest.raises(
-        ValueError, match=f"'signed_max', whose .*'{restriction}' can not .*'signed_fp'"
+        ValueError, match=f"'signed_max', whose .*'{restriction}' cannot .*'signed_fp'"
     ):
         QuantLinear(
             8,

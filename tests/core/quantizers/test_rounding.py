@@ -39,7 +39,7 @@ def test_stochastic_weight_is_random_in_training_and_nearest_in_evaluation(backe
 
 
 def test_stochastic_weight_is_never_kept_while_it_is_random(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     layer = linear(**of_weight(STOCHASTIC))
     drawn = [layer(torch.eye(16)) for _ in range(4)]
     assert not any(torch.equal(drawn[0], other) for other in drawn[1:])
@@ -85,7 +85,7 @@ def test_learned_rounding_is_chosen_by_name_and_trained(choice, backend):
 
 
 def test_learned_rounding_is_watched_by_the_reuse_of_weights(monkeypatch):
-    monkeypatch.setattr("qat.proxy.reuse.WORTH_KEEPING", 0)
+    monkeypatch.setattr("qat.proxy.reuse.weight_reuse.WORTH_KEEPING", 0)
     layer = linear(**of_weight(LEARNED)).eval()
     rounding = layer.weight_quant.tensor_quant.int_quant
     with torch.no_grad():

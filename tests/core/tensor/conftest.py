@@ -74,6 +74,15 @@ def grids() -> dict[str, Grid]:
     return GRIDS
 
 
+#: One of each kind for what only moves elements: alone, with entries per channel, in a half type.
+MOVED = ("int8_shifted", "binary", "uint8_channels_shifted", "uint4_bfloat16")
+
+
+@pytest.fixture(scope="session")
+def moved_grids() -> dict[str, Grid]:
+    return {name: GRIDS[name] for name in MOVED}
+
+
 @pytest.fixture
 def assert_on_grid() -> Any:
     """Check that a result is ``expected``, on its grid, and what its integers stand for."""

@@ -73,31 +73,34 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_the_grid_survives(name, grid, assert_on_grid):
-    x = grid.make()
+def test_the_grid_survives(name, grids, assert_on_grid):
+    for grid in grids.values():
+        x = grid.make()
 
-    assert_on_grid(KEEPING[name](x), KEEPING[name](x.value))
+        assert_on_grid(KEEPING[name](x), KEEPING[name](x.value))
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_an_empty_batch_passes(name, grid):
-    x = grid.make()[:0]
-    try:
-        expected = KEEPING[name](x.value)
-    except RuntimeError:
-        pytest.skip("torch refuses an empty batch here")
+def test_an_empty_batch_passes(name, moved_grids):
+    for grid in moved_grids.values():
+        x = grid.make()[:0]
+        try:
+            expected = KEEPING[name](x.value)
+        except RuntimeError:
+            pytest.skip("torch refuses an empty batch here")
 
-    assert KEEPING[name](x).shape == expected.shape
+        assert KEEPING[name](x).shape == expected.shape
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_every_other_function_gives_the_plain_result_of_the_value(name, grid):
-    x = grid.make()
+def test_every_other_function_gives_the_plain_result_of_the_value(name, moved_grids):
+    for grid in moved_grids.values():
+        x = grid.make()
 
-    result = PLAIN[name](x)
+        result = PLAIN[name](x)
 
-    assert type(result) is torch.Tensor
-    assert torch.equal(result, PLAIN[name](x.value))
+        assert type(result) is torch.Tensor
+        assert torch.equal(result, PLAIN[name](x.value))
 
 
 @pytest.mark.parametrize("dropout", [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d])
@@ -114,8 +117,8 @@ def test_dropout_scales_what_stays(dropout, grid, assert_on_grid):
     assert torch.equal(dropped.scale, x.scale * 2)
 
 
-def test_dropping_everything_gives_a_plain_tensor_of_zeros(grid):
-    dropped = F.dropout(grid.make(), 1.0, True)
+def test_dropping_everything_gives_a_plain_tensor_of_zeros(grids):
+    dropped = F.dropout(grids["int8_shifted"].make(), 1.0, True)
 
     assert type(dropped) is torch.Tensor
     assert dropped.count_nonzero() == 0
@@ -185,8 +188,8 @@ def test_writing_in_place_forgets_the_grid():
         assert x.missing == ["scale", "zero_point", "bit_width", "signed"]
 
 
-def test_max_pool_gives_plain_indices_when_asked(grid):
-    x = grid.make()
+def test_max_pool_gives_plain_indices_when_asked(grids):
+    x = grids["int8_channels"].make()
 
     pooled, indices = F.max_pool2d(x, 2, return_indices=True)
 
@@ -267,9 +270,9 @@ def test_cat_of_different_zero_points_and_signs_counts_anew():
     assert (joined.signed, float(joined.zero_point), float(joined.bit_width)) == (True, 0, 9)
 
 
-def test_cat_along_the_channels_of_per_channel_scales_joins_the_scales(grid, assert_on_grid):
-    if not grid.per_channel:
-        pytest.skip("for per-channel grids")
+@pytest.mark.parametrize("name", ["int8_channels", "uint8_channels_shifted"])
+def test_cat_along_the_channels_of_per_channel_scales_joins_the_scales(name, grids, assert_on_grid):
+    grid = grids[name]
     a, b = grid.make(seed=1), grid.make(seed=2)[:, 2:]
 
     joined = torch.cat([a, b], 1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from qat.formats import IntFormat
 from qat.tensor import QuantTensor
+from qat.tensor.grid import bounds
 
 
 @pytest.fixture
@@ -184,6 +188,55 @@ def test_integers_carry_no_gradient():
     x = QuantTensor(torch.tensor([0.5], requires_grad=True), 0.5, 0.0, 8.0, True)
 
     assert not x.int().requires_grad
+
+
+# the format
+
+NARROW = IntFormat(4, narrow=True)
+
+
+def test_the_format_is_that_of_the_widest_bit_width_and_the_sign(x):
+    assert x.format == IntFormat(4)
+    assert x.set(signed=False).format == IntFormat(4, signed=False)
+    widths = torch.tensor([[2.0], [5.0]])
+    assert x.set(bit_width=widths).format == IntFormat(5)
+
+
+@pytest.mark.parametrize("fields", [{"bit_width": None}, {"signed": None}, {"bit_width": 65.0}])
+def test_without_bits_or_sign_there_is_no_format(fields, x):
+    assert x.set(**fields).format is None
+
+
+def test_bits_and_sign_follow_from_an_integer_format():
+    x = QuantTensor(torch.zeros(2), 0.5, 0.0, format=IntFormat(4, signed=False))
+
+    assert (float(x.bit_width), x.signed, x.missing) == (4.0, False, [])
+    assert x.set(format=NARROW).format == NARROW
+
+
+@pytest.mark.parametrize("fields", [{"bit_width": 8.0}, {"signed": False}])
+def test_bits_or_sign_that_contradict_the_format_are_refused(fields):
+    name = next(iter(fields))
+    with pytest.raises(ValueError, match=f"{name} is .*, but format is int4: leave {name} out"):
+        QuantTensor(torch.zeros(2), 0.5, 0.0, format=NARROW, **fields)
+
+
+def test_a_narrow_grid_stays_narrow_while_its_integers_are_its_own():
+    x = QuantTensor(torch.zeros(2, 4, 4), torch.ones(2, 1, 1), 0.0, format=NARROW)
+    widths = x.on_same_grid(bit_width=torch.full((2, 1, 1), 4.0))
+
+    moved = [x.flatten(1), widths[1], x.double(), x.detach(), F.max_pool2d(x, 2), x * 0.5]
+    moved += [torch.cat([widths, widths]), x.set(training=True), torch.stack([x, x]), x.chunk(2)[0]]
+    assert [y.format for y in moved] == [NARROW] * len(moved)
+    for y in (x + x, -x, abs(x), x * x, x.set(bit_width=4.0), torch.cat([x, x.set(signed=True)])):
+        assert not y.format.narrow
+
+
+def test_bounds_are_those_of_the_format():
+    for bits, signed in itertools.product(range(1, 65), (True, False)):
+        low, high = bounds(torch.tensor(float(bits)), signed)
+        of_format = IntFormat(bits, signed)
+        assert (float(low), float(high)) == (float(of_format.min_value), float(of_format.max_value))
 
 
 # a tensor to its users

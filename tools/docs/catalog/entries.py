@@ -6,7 +6,7 @@ from typing import Any
 
 from qat.inject import ExtendedInjector
 from qat.quantizers.registry import ready_made_quantizers
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 from tools.docs.catalog.arithmetic import NONE, class_name
 from tools.docs.catalog.docstrings import behind, first_line, first_sentence, further_paragraphs
 from tools.docs.catalog.sample import for_sample
@@ -59,7 +59,7 @@ def entry(quantizer: type[ExtendedInjector]) -> Entry:
         name=quantizer.__name__,
         family=first_line(inspect.getmodule(quantizer)),
         about=further_paragraphs(inspect.getmodule(quantizer)),
-        role=role_of(quantizer) or "any",
+        role=str(role_of(quantizer) or "any"),
         arithmetic=arithmetic,
         format=format_of(bound, arithmetic) if is_there else "as it is",
         granularity=granularity_of(bound) if is_there else "-",

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from qat.enums import ScalingImplType, ScalingPerOutputType
-from qat.quantizers.resolve.role_table import role_of
+from qat.enums import Role, ScalingImplType, ScalingPerOutputType, member
+from qat.quantizers.resolve.roles import role_of
 
 #: A bound for the scale of a sample that starts at one.
 BOUND = 1.0
@@ -22,14 +22,14 @@ def for_sample(quantizer: Any, layer: nn.Linear | None = None) -> Any:
     """
     layer = nn.Linear(64, 4) if layer is None else layer
     bound = quantizer.let(module=layer)
-    if role_of(quantizer) != "activation":
+    if role_of(quantizer) is not Role.ACTIVATION:
         return bound
     if starts_at_bounds(bound):
         bound = bound.let(min_val=word(bound, "min_val", None) or -BOUND, max_val=BOUND)
     granularity = word(bound, "scaling_per_output")
-    if granularity == ScalingPerOutputType.GROUP and bound.let(module=None).group_dim is None:
+    if granularity is ScalingPerOutputType.GROUP and bound.let(module=None).group_dim is None:
         bound = bound.let(group_dim=-1)
-    if granularity == ScalingPerOutputType.CHANNEL:
+    if granularity is ScalingPerOutputType.CHANNEL:
         if "per_channel_broadcastable_shape" not in bound:
             sizes = (1, layer.in_features, *[1] * (dimensions(bound) - 2))
             bound = bound.let(per_channel_broadcastable_shape=sizes)
@@ -44,7 +44,7 @@ def dimensions(bound: Any) -> int:
 
 def starts_at_bounds(bound: Any) -> bool:
     """Whether the scale of an activation starts at bounds that the declaration leaves open."""
-    if str(word(bound, "scaling_impl_type")).lower() not in _FROM_BOUNDS:
+    if member(ScalingImplType, word(bound, "scaling_impl_type")) not in _FROM_BOUNDS:
         return False
     is_open = any(word(bound, name) is None for name in ("min_val", "max_val"))
     return is_open and word(bound, "scaling_const") is None

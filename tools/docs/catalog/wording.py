@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from qat.enums import RestrictValueType, ScalingPerOutputType, StatsOp, lookup
+from qat.enums import RestrictValueType, Role, ScalingPerOutputType, StatsOp, lookup, member
 from qat.formats import FNUZ_SPECIAL
-from qat.quantizers.resolve.role_table import role_of
+from qat.quantizers.resolve.roles import role_of
 from tools.docs.catalog.docstrings import first_line
 from tools.docs.catalog.sample import word
 
@@ -76,7 +76,7 @@ GRANULARITIES = {
     ScalingPerOutputType.GROUP: "group of {group_size}",
     ScalingPerOutputType.ROW: "row",
 }
-SYMBOLS = {"weight": "w", "bias": "b"}
+SYMBOLS: dict[Role | None, str] = {Role.WEIGHT: "w", Role.BIAS: "b"}
 BOUNDS = "max(|min_val|, |max_val|)"
 
 
@@ -131,11 +131,11 @@ def scale_of(bound: Any) -> str:
     )
 
 
-SCALES_OF_ACCUMULATORS: dict[str | None, Callable[[Any], str]] = {
-    "truncated accumulator": lambda bound: (
+SCALES_OF_ACCUMULATORS: dict[Role | None, Callable[[Any], str]] = {
+    Role.TRUNCATED_ACCUMULATOR: lambda bound: (
         f"that of the accumulator * t, t = {_phrase(type(bound.trunc_scaling_impl))}"
     ),
-    "clamped accumulator": lambda bound: "that of the accumulator",
+    Role.CLAMPED_ACCUMULATOR: lambda bound: "that of the accumulator",
 }
 
 
@@ -160,14 +160,16 @@ def _statistic(bound: Any) -> str:
     choice = word(bound, "scaling_stats_op")
     if choice is None:
         return ""
-    words = {str(op): text for op, text in STATISTICS.items()}.get(str(choice).lower())
-    return _phrase(type(bound.scaling_stats_impl)) if words is None else _filled(words, bound)
+    op = member(StatsOp, choice)
+    if op is None:  # of the reader's own
+        return _phrase(type(bound.scaling_stats_impl))
+    return _filled(STATISTICS[op], bound)
 
 
 def _filled(words: str, bound: Any) -> str:
     found = {name: word(bound, name) for name in re.findall(r"\{(\w+)\}", words) if name != "x"}
     is_prepared = word(bound, "prepare_impl") is not None
-    symbol = "v" if is_prepared else SYMBOLS.get(role_of(bound) or "", "x")
+    symbol = "v" if is_prepared else SYMBOLS.get(role_of(bound), "x")
     return words.format(x=symbol, **found)
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst, check_bit_width
+from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
-from qat.components.stateless import scalar
 from qat.components.weight_transforms import TanhNormalize
 from qat.ops import floor_scale, round_ste
 

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
 from qat.components.sharpness import ProgressiveSharpness
-from qat.components.stateless import scalar
 from qat.enums import SignGradient, lookup
 from qat.ops import estimated_binary_quantize, floor_scale
 from qat.ops.estimators import SIGN_GRADIENTS

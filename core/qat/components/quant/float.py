@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import scalar
 from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
 from qat.components.rounding import RoundSte
 from qat.components.scaling.fixed import ConstScaling
-from qat.components.stateless import scalar
 from qat.components.stats import widened
 from qat.formats import FloatFormat
 from qat.ops import (

@@ -5,10 +5,10 @@ from typing import Optional, Tuple
 from torch import Tensor, nn
 
 from qat import jit
+from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
 from qat.components.scaling.int_scaling import IntScaling
-from qat.components.stateless import scalar
 from qat.ops import NO_BOUNDS, Bounds, activated, pact_fake_quantize, scale_from_threshold
 
 

@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.stateless import scalar
+from qat.components.buffers import scalar
 from qat.ops import nonzero_scale, round_ste
 
 

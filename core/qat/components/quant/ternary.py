@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
-from qat.components.stateless import scalar
 from qat.ops import (
     NO_BOUNDS,
     Bounds,

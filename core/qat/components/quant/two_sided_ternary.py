@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from qat import jit
 from qat.components.bit_width import BitWidthConst
+from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
-from qat.components.stateless import scalar
 from qat.ops import floor_scale, two_sided_ternary_quantize
 
 

@@ -1,4 +1,4 @@
-"""Where a quantizer's scale (or threshold) comes from."""
+"""Sources of a quantizer's scale, or of its threshold."""
 
 from qat.components.scaling.accumulator import (
     AccumulatorAwareParameterPreScaling as AccumulatorAwareParameterPreScaling,
@@ -17,6 +17,8 @@ from qat.components.scaling.fixed import ConstScaling as ConstScaling
 from qat.components.scaling.fixed import ParameterScaling as ParameterScaling
 from qat.components.scaling.float_scaling import FloatScaling as FloatScaling
 from qat.components.scaling.float_scaling import PowerOfTwoFloatScaling as PowerOfTwoFloatScaling
+from qat.components.scaling.found_range import found_range as found_range
+from qat.components.scaling.found_range import set_range as set_range
 from qat.components.scaling.from_weight import (
     ParameterFromStatsFromParameterScaling as ParameterFromStatsFromParameterScaling,
 )

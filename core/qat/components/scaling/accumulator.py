@@ -1,4 +1,4 @@
-"""Weight norms for which no sum of products overflows an accumulator of a given bit width.
+"""Weight norms with which no sum of products overflows an accumulator.
 
 An accumulator of ``P`` bits holds ``2**(P-1) - 1``. Inputs of ``N`` bits are at most ``2**N - 1``
 unsigned and ``2**(N-1)`` signed, so that the sum of ``|q|`` over the integer weights of an output
@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.pre_zero_point import PreZeroCenterZeroPoint
 from qat.components.scaling.pre_scaling import ParameterPreScalingWeightNorm
 from qat.components.stats import L1Norm, widened
+from qat.components.weight_transforms import PreZeroCenterZeroPoint
 from qat.ops import scalar_clamp_min_ste
 
 
@@ -125,7 +125,7 @@ class AccumulatorAwareZeroCenterParameterPreScaling(AccumulatorAwareParameterPre
 
     Args:
         pre_zero_point_impl: takes off the mean, see
-            :class:`qat.components.pre_zero_point.PreZeroCenterZeroPoint`; also that of the
+            :class:`qat.components.weight_transforms.PreZeroCenterZeroPoint`; also that of the
             quantizer. The others as there.
     """
 

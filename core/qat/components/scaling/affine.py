@@ -5,7 +5,7 @@ from typing import Any, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, restriction
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale
 
 
 class AffineStatsScaling(PositiveScale):
@@ -36,7 +36,7 @@ class AffineStatsScaling(PositiveScale):
         scaling_min_val: Optional[float] = None,
     ) -> None:
         super().__init__()
-        self.set_restriction(restriction(restrict_scaling_impl), scaling_min_val)
+        self.set_restriction(restrict_scaling_impl, scaling_min_val)
         self.rescaled_scaling_impl = rescaled_scaling_impl
         self.affine_weight = nn.Parameter(torch.ones(scaling_shape))
         shift = nn.Parameter(torch.zeros(scaling_shape)) if affine_shift_scale else None

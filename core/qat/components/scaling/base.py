@@ -1,4 +1,4 @@
-"""What the scaling modules share: from a stored number to a positive scale."""
+"""Base of the scalings: from a stored number to a scale."""
 
 from typing import Any, Optional, Tuple, Union
 
@@ -6,15 +6,41 @@ import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.restrict import (
-    FloatRestrictValue,
-    SignedFloatRestrictValue,
-    _ClampValue,
-    _RestrictValue,
-)
+from qat.components.clamp import ScalarClampMinSte
+from qat.components.restrict import FloatRestrictValue, SignedFloatRestrictValue
 from qat.ops import keep_from_zero, positive_ste
 
 SCALAR_SHAPE: Tuple[int, ...] = ()
+
+
+class _RestrictValue(nn.Module):
+    def __init__(self, restrict_value_impl: nn.Module) -> None:
+        super().__init__()
+        self.restrict_value_impl = restrict_value_impl
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.restrict_value_impl(x)
+
+
+class _SignedClampMin(nn.Module):
+    def __init__(self, min_val: float) -> None:
+        super().__init__()
+        self.min_val = float(min_val)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return keep_from_zero(x, self.min_val)
+
+
+class _ClampValue(nn.Module):
+    def __init__(self, scaling_min_val: Optional[float], keeps_sign: bool = False) -> None:
+        super().__init__()
+        clamp = _SignedClampMin if keeps_sign else ScalarClampMinSte
+        self.clamp_min_ste: nn.Module = (
+            nn.Identity() if scaling_min_val is None else clamp(scaling_min_val)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.clamp_min_ste(x)
 
 
 class PositiveScale(nn.Module):
@@ -24,12 +50,22 @@ class PositiveScale(nn.Module):
     clamped, and the sign stays.
     """
 
-    def set_restriction(self, restrict: nn.Module, scaling_min_val: Optional[float]) -> None:
+    def set_restriction(
+        self, restrict_scaling_impl: Optional[nn.Module], scaling_min_val: Optional[float]
+    ) -> None:
+        """Choose the set and the lower bound of scales; any float, and none, where None."""
+        restrict = _given_or_float(restrict_scaling_impl)
         self.restrict_scaling = _RestrictValue(restrict)
-        self.keeps_sign = _keeps_sign(restrict)
-        self.clamp_scaling = lower_bound(scaling_min_val, restrict)
+        self.keeps_sign = type(restrict) is SignedFloatRestrictValue
+        self.clamp_scaling = _ClampValue(scaling_min_val, self.keeps_sign)
         self.is_unrestricted = type(restrict) is FloatRestrictValue
         self.smallest = 0.0 if scaling_min_val is None else float(scaling_min_val)
+
+    def preprocess(self) -> nn.Module:
+        """A module for the way back: from a wanted scale to the number to store."""
+        restrict: Any = self.restrict_scaling.restrict_value_impl
+        module: nn.Module = restrict.preprocess()
+        return module
 
     def stored(self, x: Tensor) -> Tensor:
         """The number that ``x`` is quantized by, before restriction and absolute value."""
@@ -73,35 +109,36 @@ def check_positive(scaling: Any, quantizer: nn.Module) -> None:
         )
 
 
-def _keeps_sign(restrict: nn.Module) -> bool:
-    return type(restrict) is SignedFloatRestrictValue
-
-
-def lower_bound(scaling_min_val: Optional[float], restrict: nn.Module) -> nn.Module:
+def lower_bound(
+    scaling_min_val: Optional[float], restrict_scaling_impl: Optional[nn.Module]
+) -> nn.Module:
     """The clamp of a scale, or of its magnitude where the restriction keeps the sign."""
-    return _ClampValue(scaling_min_val, _keeps_sign(restrict))
+    keeps_sign = type(restrict_scaling_impl) is SignedFloatRestrictValue
+    return _ClampValue(scaling_min_val, keeps_sign)
 
 
-def restriction(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:
-    """The restriction that is given, or none at all."""
+def _given_or_float(restrict_scaling_impl: Optional[nn.Module]) -> nn.Module:
     return FloatRestrictValue() if restrict_scaling_impl is None else restrict_scaling_impl
 
 
-def initial_threshold(
-    scaling_init: Union[float, Tensor], scaling_shape: Optional[Tuple[int, ...]]
+def initial_value(
+    init: Union[float, Tensor], shape: Optional[Tuple[int, ...]], prefix: str
 ) -> Tensor:
-    """``scaling_init`` as a float tensor of ``scaling_shape``; ValueError unless it fits."""
-    init = torch.as_tensor(scaling_init).detach().clone()
-    if not init.is_floating_point():
-        init = init.to(torch.get_default_dtype())
-    if scaling_shape is None:
-        scaling_shape = tuple(init.shape)
-    shape = tuple(scaling_shape)
-    if init.numel() == 1:
-        return init.reshape(()).expand(shape).clone()
-    if init.numel() != torch.Size(shape).numel():
+    """``init`` as a float tensor of ``shape``, or of its own; a copy.
+
+    Raises:
+        ValueError: it does not fit; the text names ``<prefix>_init`` and ``<prefix>_shape``.
+    """
+    start = torch.as_tensor(init).detach().clone()
+    if not start.is_floating_point():
+        start = start.to(torch.get_default_dtype())
+    if shape is None:
+        return start
+    if start.numel() == 1:
+        return start.reshape(()).expand(shape).clone()
+    if start.numel() != torch.Size(shape).numel():
         raise ValueError(
-            f"scaling_init has shape {tuple(init.shape)} but scaling_shape is {shape}; "
-            f"give one value, or one per entry of scaling_shape."
+            f"{prefix}_init has shape {tuple(start.shape)} but {prefix}_shape is {tuple(shape)}; "
+            f"give one value, or one per entry of {prefix}_shape."
         )
-    return init.reshape(shape)
+    return start.reshape(shape)

@@ -1,4 +1,4 @@
-"""Scales of the tensor at hand, found anew at every call, in training and in evaluation alike."""
+"""Scales of the tensor at hand, in training and in evaluation."""
 
 from typing import List
 

@@ -1,15 +1,38 @@
-"""Scales that do not look at the tensor: a constant, or a learned parameter."""
+"""Scales independent of the tensor: a constant, or a learned parameter."""
 
-from typing import Optional, Tuple, Union
+from typing import Any, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
-from qat.components.scaling.base import PositiveScale, initial_threshold, restriction
-from qat.components.stateless import StatelessBuffer
+from qat.components.buffers import StatelessBuffer
+from qat.components.scaling.base import PositiveScale, initial_value
 
 
-class ConstScaling(PositiveScale):
+class _FixedScaling(PositiveScale):
+    def __init__(
+        self,
+        scaling_init: Union[float, Tensor],
+        scaling_shape: Optional[Tuple[int, ...]] = None,
+        restrict_scaling_impl: Optional[nn.Module] = None,
+        scaling_min_val: Optional[float] = None,
+    ) -> None:
+        super().__init__()
+        self.set_restriction(restrict_scaling_impl, scaling_min_val)
+        init = initial_value(scaling_init, scaling_shape, "scaling")
+        self.check(init, scaling_init)
+        self.value = self.kept(self.preprocess()(init))
+        self.is_stored = True
+
+    def check(self, init: Tensor, given: Union[float, Tensor]) -> None:
+        """Raise ValueError unless the scale may begin at ``init``, which was ``given``."""
+
+    def kept(self, init: Tensor) -> Any:
+        """What the number to store is kept in."""
+        raise NotImplementedError("a fixed scaling defines kept()")
+
+
+class ConstScaling(_FixedScaling):
     """A constant scale; called with any tensor, returns it.
 
     Args:
@@ -21,29 +44,19 @@ class ConstScaling(PositiveScale):
         ValueError: ``scaling_init`` is not positive, or does not fit ``scaling_shape``.
     """
 
-    def __init__(
-        self,
-        scaling_init: Union[float, Tensor],
-        scaling_shape: Optional[Tuple[int, ...]] = None,
-        restrict_scaling_impl: Optional[nn.Module] = None,
-        scaling_min_val: Optional[float] = None,
-    ) -> None:
-        super().__init__()
-        restrict = restriction(restrict_scaling_impl)
-        self.set_restriction(restrict, scaling_min_val)
-        init = initial_threshold(scaling_init, scaling_shape)
+    def check(self, init: Tensor, given: Union[float, Tensor]) -> None:
         if not bool(torch.all(init != 0 if self.keeps_sign else init > 0)):
             must = "not be 0" if self.keeps_sign else "be positive"
-            raise ValueError(f"scaling_init is {scaling_init}; a constant scale must {must}.")
-        preprocess = restrict.preprocess()  # type: ignore[operator]
-        self.value = StatelessBuffer(preprocess(init))
-        self.is_stored = True
+            raise ValueError(f"scaling_init is {given}; a constant scale must {must}.")
+
+    def kept(self, init: Tensor) -> StatelessBuffer:
+        return StatelessBuffer(init)
 
     def stored(self, x: Tensor) -> Tensor:
         return self.value()
 
 
-class ParameterScaling(PositiveScale):
+class ParameterScaling(_FixedScaling):
     """A learned scale ``|restrict(value)|``; called with any tensor, returns it.
 
     Args:
@@ -56,19 +69,8 @@ class ParameterScaling(PositiveScale):
     with ``sign(0) = 1``.
     """
 
-    def __init__(
-        self,
-        scaling_init: Union[float, Tensor],
-        scaling_shape: Optional[Tuple[int, ...]] = None,
-        restrict_scaling_impl: Optional[nn.Module] = None,
-        scaling_min_val: Optional[float] = None,
-    ) -> None:
-        super().__init__()
-        restrict = restriction(restrict_scaling_impl)
-        self.set_restriction(restrict, scaling_min_val)
-        preprocess = restrict.preprocess()  # type: ignore[operator]
-        self.value = nn.Parameter(preprocess(initial_threshold(scaling_init, scaling_shape)))
-        self.is_stored = True
+    def kept(self, init: Tensor) -> nn.Parameter:
+        return nn.Parameter(init)
 
     def stored(self, x: Tensor) -> Tensor:
         return self.value

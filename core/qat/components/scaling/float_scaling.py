@@ -1,4 +1,4 @@
-"""From a threshold to the scale of a minifloat format."""
+"""Divisors that turn a threshold into the scale of a minifloat."""
 
 from torch import Tensor, nn
 

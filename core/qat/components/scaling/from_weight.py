@@ -1,4 +1,4 @@
-"""Scales from statistics of a parameter: recomputed at every call, or learned from them on."""
+"""Scales from a parameter's statistics: recomputed at every call, or learned."""
 
 import math
 from typing import List, Optional, Tuple
@@ -6,9 +6,9 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, lower_bound, restriction
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, lower_bound
 from qat.components.scaling.fixed import ParameterScaling
-from qat.components.stats import AbsMax, _Stats
+from qat.components.stats import AbsMax, Stats
 from qat.components.views import OverOutputChannelView, OverTensorView
 
 
@@ -54,12 +54,11 @@ class StatsFromParameterScaling(PositiveScale):
         scaling_min_val: Optional[float] = None,
     ) -> None:
         super().__init__()
-        restrict = restriction(restrict_scaling_impl)
-        self.set_restriction(restrict, scaling_min_val)
+        self.set_restriction(restrict_scaling_impl, scaling_min_val)
         view = scaling_stats_input_view_shape_impl
         self.stats_input_view_shape_impl = OverTensorView() if view is None else view
-        self.stats = _Stats(scaling_stats_impl, scaling_shape)
-        self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
+        self.stats = Stats(scaling_stats_impl, scaling_shape)
+        self.restrict_preprocess = self.preprocess()
 
     def stored(self, x: Tensor) -> Tensor:
         stats = self.stats(self.stats_input_view_shape_impl(x))
@@ -141,5 +140,5 @@ class ParameterFromStatsFromParameterScaling(ParameterScaling):
         view = scaling_stats_input_view_shape_impl
         view = OverTensorView() if view is None else view
         init = stats_over(tracked_parameter_list, view, scaling_stats_impl, scaling_shape)
-        init = lower_bound(scaling_min_val, restriction(restrict_scaling_impl))(init)
+        init = lower_bound(scaling_min_val, restrict_scaling_impl)(init)
         super().__init__(init, scaling_shape, restrict_scaling_impl, scaling_min_val)

@@ -1,4 +1,4 @@
-"""Learned steps with a gradient in proportion to the grid and the tensor (LSQ).
+"""Learned steps whose gradient is scaled to grid and tensor (LSQ).
 
 Here the number stored is the step itself, not a threshold: ``int_scaling_impl`` is then
 :class:`StepIntScaling`.
@@ -9,11 +9,12 @@ from typing import List, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from qat import jit
 from qat.components.bit_width import check_bit_width
 from qat.components.scaling.base import SCALAR_SHAPE
 from qat.components.scaling.from_weight import ParameterFromStatsFromParameterScaling
 from qat.components.scaling.runtime import DEFAULT_MOMENTUM, ParameterFromRuntimeStatsScaling
-from qat.ops import max_int, scaled_gradient
+from qat.ops import max_int, min_int, scaled_gradient
 
 
 class StepIntScaling(nn.Module):
@@ -35,13 +36,14 @@ def largest_integer(bit_width: int, signed: bool, narrow_range: bool) -> float:
     return qmax
 
 
-class LSQStep(nn.Module):
-    """``2 * mean |x| / sqrt(qmax)``: where the learned step starts.
+class StepStatistic(nn.Module):
+    """A statistic that a learned step, or its offset, starts at, with ``qmin`` and ``qmax``.
 
     Args:
-        bit_width, signed, narrow_range: the integer grid, which gives ``qmax``.
+        bit_width, signed, narrow_range: the integer grid.
         stats_reduce_dim: see :mod:`qat.components.stats`.
-    Source: LSQ, arXiv:1902.08153, section 2.1.
+    Raises:
+        ValueError: ``qmax`` is 0, as for one signed bit.
     """
 
     def __init__(
@@ -52,14 +54,27 @@ class LSQStep(nn.Module):
         stats_reduce_dim: Optional[int] = None,
     ) -> None:
         super().__init__()
-        self.factor = 2.0 / largest_integer(bit_width, signed, narrow_range) ** 0.5
+        self.qmax = largest_integer(bit_width, signed, narrow_range)
+        self.qmin = float(min_int(signed, narrow_range, torch.tensor(float(bit_width))))
+        self.check_dim(stats_reduce_dim)
         self.stats_reduce_dim = stats_reduce_dim
 
+    def check_dim(self, stats_reduce_dim: Optional[int]) -> None:
+        """Raise NotImplementedError where there is no such statistic of rows."""
+
+
+class LSQStep(StepStatistic):
+    """``2 * mean |x| / sqrt(qmax)``: where the learned step starts.
+
+    Source: LSQ, arXiv:1902.08153, section 2.1.
+    """
+
     def forward(self, x: Tensor) -> Tensor:
+        factor = 2.0 / self.qmax**0.5
         size = torch.abs(x)
         if self.stats_reduce_dim is None:
-            return self.factor * torch.mean(size)
-        return self.factor * torch.mean(size, dim=self.stats_reduce_dim)
+            return factor * torch.mean(size)
+        return factor * torch.mean(size, dim=self.stats_reduce_dim)
 
 
 class LSQScalingFromParameter(ParameterFromStatsFromParameterScaling):
@@ -136,6 +151,13 @@ class LSQScaling(ParameterFromRuntimeStatsScaling):
             scaling_min_val,
         )
         self.qmax = largest_integer(bit_width, signed, narrow_range)
+
+    @jit.script_method
+    def stretch(self, qmax: float) -> None:
+        """Make of a step on a grid up to ``qmax`` one on this grid: ``qmax * step`` stays."""
+        with torch.no_grad():
+            self.value.mul_(qmax / self.qmax)
+            self.buffer.mul_(qmax / self.qmax)
 
     def stored(self, x: Tensor) -> Tensor:
         features = 1

@@ -1,4 +1,4 @@
-"""Learned step and offset of activations (LSQ+), which start at their best fit.
+"""Learned step and offset of activations, from their best fit on (LSQ+).
 
 The two belong together: the offset is in units of the input, and the zero point follows from both.
 """
@@ -6,10 +6,9 @@ The two belong together: the offset is in units of the input, and the zero point
 from typing import Optional, Tuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from qat.components.bit_width import check_bit_width
-from qat.components.scaling.lsq import LSQScaling
+from qat.components.scaling.lsq import LSQScaling, StepStatistic
 from qat.components.scaling.runtime import DEFAULT_MOMENTUM
 from qat.components.stats import widened
 from qat.ops import max_int, min_int, round_ste, smallest_normal, tensor_clamp_ste
@@ -49,24 +48,13 @@ def fitted_grid(
     return step.to(x.dtype), offset.to(x.dtype)
 
 
-class _Fit(nn.Module):
-    def __init__(
-        self,
-        bit_width: int,
-        signed: bool,
-        narrow_range: bool,
-        stats_reduce_dim: Optional[int] = None,
-    ) -> None:
-        super().__init__()
+class _Fit(StepStatistic):
+    def check_dim(self, stats_reduce_dim: Optional[int]) -> None:
         if stats_reduce_dim is not None:
             raise NotImplementedError(
                 "LSQ+ with a step per channel: step and offset are fitted to the whole tensor; set "
                 "scaling_per_output_type to 'tensor'."
             )
-        check_bit_width(bit_width)
-        bits = torch.tensor(float(bit_width))
-        self.qmin = float(min_int(signed, narrow_range, bits))
-        self.qmax = float(max_int(signed, narrow_range, bits))
 
 
 class LSQPlusStep(_Fit):

@@ -1,4 +1,4 @@
-"""The statistics phase of the scales in a model: whether it goes on, begun and ended from outside.
+"""Begin and end of the statistics phase of a model's scales.
 
 Works on scripted modules too, which are known by their attributes.
 """

@@ -1,4 +1,4 @@
-"""Scales from statistics of the tensors that pass by: their running average, or learned from it.
+"""Scales from a running average of statistics: used, or learned from.
 
 Both keep, in the state dict, the running average ``buffer`` of the statistic and the number
 ``counter`` of tensors seen. The counter decides; ``collecting`` is only a switch that lets a
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from qat import jit
-from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale, restriction
-from qat.components.stats import _Stats, widened
+from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale
+from qat.components.stats import Stats, widened
 from qat.components.views import OverTensorView
 
 DEFAULT_MOMENTUM = 0.1
@@ -38,7 +38,7 @@ class _RunningStats(PositiveScale):
         scaling_stats_impl: nn.Module,
         view: Optional[nn.Module],
         momentum: Optional[float],
-        restrict: nn.Module,
+        restrict_scaling_impl: Optional[nn.Module],
         shape: Tuple[int, ...],
         scaling_min_val: Optional[float],
     ) -> None:
@@ -49,8 +49,8 @@ class _RunningStats(PositiveScale):
                 f"or None for the true average."
             )
         self.stats_input_view_shape_impl = OverTensorView() if view is None else view
-        self.stats = _Stats(scaling_stats_impl, shape)
-        self.set_restriction(restrict, scaling_min_val)
+        self.stats = Stats(scaling_stats_impl, shape)
+        self.set_restriction(restrict_scaling_impl, scaling_min_val)
         self.true_average = momentum is None
         self.momentum = 0.0 if momentum is None else float(momentum)
         self.collecting = True
@@ -113,16 +113,15 @@ class RuntimeStatsScaling(_RunningStats):
         scaling_shape: Tuple[int, ...] = SCALAR_SHAPE,
         scaling_min_val: Optional[float] = None,
     ) -> None:
-        restrict = restriction(restrict_scaling_impl)
         super().__init__(
             scaling_stats_impl,
             scaling_stats_input_view_shape_impl,
             scaling_stats_momentum,
-            restrict,
+            restrict_scaling_impl,
             scaling_shape,
             scaling_min_val,
         )
-        self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
+        self.restrict_preprocess = self.preprocess()
 
     def stored(self, x: Tensor) -> Tensor:
         threshold = self.buffer
@@ -177,18 +176,17 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
             raise ValueError(
                 f"collect_stats_steps is {collect_stats_steps}; it must be at least 1."
             )
-        restrict = restriction(restrict_scaling_impl)
         super().__init__(
             scaling_stats_impl,
             scaling_stats_input_view_shape_impl,
             scaling_stats_momentum,
-            restrict,
+            restrict_scaling_impl,
             scaling_shape,
             scaling_min_val,
         )
         self.collect_stats_steps = collect_stats_steps
-        self.restrict_inplace_preprocess = restrict.preprocess()  # type: ignore[operator]
-        self.restrict_preprocess = restrict.preprocess()  # type: ignore[operator]
+        self.restrict_inplace_preprocess = self.preprocess()
+        self.restrict_preprocess = self.preprocess()
         self.value = nn.Parameter(self.restrict_preprocess(torch.ones(scaling_shape)))
 
     def stored(self, x: Tensor) -> Tensor:

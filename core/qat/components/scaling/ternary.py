@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.scaling.base import SCALAR_SHAPE
-from qat.components.stats import _Stats, widened
+from qat.components.stats import Stats, widened
 from qat.components.views import OverTensorView
 from qat.ops import positive_ste
 
@@ -36,7 +36,7 @@ class TernaryThreshold(nn.Module):
         view = scaling_stats_input_view_shape_impl
         self.fraction = float(threshold)
         self.stats_input_view_shape_impl = OverTensorView() if view is None else view
-        self.stats = _Stats(scaling_stats_impl, scaling_shape)
+        self.stats = Stats(scaling_stats_impl, scaling_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fraction * self.stats(self.stats_input_view_shape_impl(x))

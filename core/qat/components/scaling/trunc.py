@@ -1,4 +1,4 @@
-"""How many low bits a truncation drops: the factor between the step of its output and its input."""
+"""Factors between the steps of a truncation's output and input."""
 
 from typing import Optional
 

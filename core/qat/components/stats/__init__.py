@@ -1,4 +1,4 @@
-"""Statistics of a tensor that a threshold or a zero point is taken from.
+"""Statistics that a threshold or a zero point is taken from.
 
 Each takes a view made by :mod:`qat.components.views`: ``[elements]`` with ``stats_reduce_dim=None``
 gives a 0-dimensional result, ``[rows, elements]`` with ``stats_reduce_dim=1`` gives ``[rows]``.
@@ -15,7 +15,6 @@ from qat.components.stats.both_sides import PercentileInterval as PercentileInte
 from qat.components.stats.deviation import MeanLearnedSigmaStd as MeanLearnedSigmaStd
 from qat.components.stats.deviation import MeanSigmaStd as MeanSigmaStd
 from qat.components.stats.divergence import KLMinimizerThreshold as KLMinimizerThreshold
-from qat.components.stats.float_search_grid import FloatSearchGrid as FloatSearchGrid
 from qat.components.stats.half_quadratic import (
     HalfQuadraticOptimizerScale as HalfQuadraticOptimizerScale,
 )
@@ -27,13 +26,14 @@ from qat.components.stats.magnitude import AbsMax as AbsMax
 from qat.components.stats.magnitude import AbsMaxAve as AbsMaxAve
 from qat.components.stats.magnitude import AbsMaxL2 as AbsMaxL2
 from qat.components.stats.magnitude import AbsPercentile as AbsPercentile
+from qat.components.stats.magnitude import L1Norm as L1Norm
+from qat.components.stats.magnitude import L2Norm as L2Norm
 from qat.components.stats.magnitude import SignedAbsMax as SignedAbsMax
-from qat.components.stats.norms import L1Norm as L1Norm
-from qat.components.stats.norms import L2Norm as L2Norm
+from qat.components.stats.search_grid import FloatSearchGrid as FloatSearchGrid
 from qat.components.stats.search_grid import IntSearchGrid as IntSearchGrid
 from qat.components.stats.squared_error import MSE as MSE
 from qat.components.stats.squared_error import MSEZeroPoint as MSEZeroPoint
 from qat.components.stats.tables import STATS as STATS
 from qat.components.stats.tables import ZERO_POINT_STATS as ZERO_POINT_STATS
-from qat.components.stats.wrappers import _Stats as _Stats
+from qat.components.stats.wrappers import Stats as Stats
 from qat.components.stats.wrappers import widened as widened

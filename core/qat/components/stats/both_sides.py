@@ -1,64 +1,26 @@
-"""Statistics of both sides of a tensor, for grids with a zero point.
+"""Statistics of both sides of a tensor, for grids with zero points.
 
 The interval that they measure always holds 0, as the grid of a zero point does: of numbers above 0
 it begins at 0, of numbers below 0 it ends there.
 """
 
-import math
 from typing import Optional
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from qat.components.stats.wrappers import widened
-from qat.ops.reference.statistics import kth_largest_of_rows
-
-
-def kth_largest(x: Tensor, k: int, dim: Optional[int]) -> Tensor:
-    """The k-th largest of ``x``, which gets its gradient; NaN counts as the largest."""
-    if x.requires_grad:
-        count = x.numel() if dim is None else x.shape[dim]
-        # kthvalue of half precision is missing on some devices; float32 holds its values.
-        if dim is None:
-            return torch.kthvalue(widened(x.reshape(-1)), count - k + 1)[0].to(x.dtype)
-        return torch.kthvalue(widened(x), count - k + 1, dim=dim)[0].to(x.dtype)
-    if dim is None:
-        return kth_largest_of_rows(x.reshape(1, -1), k).reshape([])
-    return kth_largest_of_rows(x.transpose(dim, 1), k)
-
-
-def largest(x: Tensor, dim: Optional[int]) -> Tensor:
-    """Largest number of all, or along ``dim``."""
-    return torch.max(x) if dim is None else torch.max(x, dim=dim)[0]
-
-
-def elements(x: Tensor, dim: Optional[int]) -> int:
-    """How many elements one statistic is of."""
-    return x.numel() if dim is None else x.shape[dim]
-
-
-def rank_of_low(q: float, count: int) -> int:
-    """Place of the ``q``-th percentile near the lower end, of ``count``, from the smallest on."""
-    return min(count, max(1, int(math.ceil(0.01 * q * count))))
-
-
-def rank_of_high(q: float, count: int) -> int:
-    """Place of the ``q``-th percentile near the upper end, of ``count``, from the smallest on."""
-    return min(count, max(1, int(math.floor(0.01 * q * count + 0.5))))
+from qat.components.stats.order import elements, kth_largest, largest, rank_of_high, rank_of_low
+from qat.components.stats.wrappers import Statistic
 
 
 def check_low_percentile(q: float) -> None:
-    """Refuse what is no percentile of a lower end."""
+    """Raise ValueError unless ``q`` is a percentile of a lower end."""
     if not 0.0 <= q < 100.0:
         raise ValueError(f"low_percentile_q is {q}; it must be at least 0 and below 100.")
 
 
-class AbsMinMax(nn.Module):
+class AbsMinMax(Statistic):
     """``max(x, 0) - min(x, 0)``: the width of the interval that holds ``x`` and 0."""
-
-    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
-        super().__init__()
-        self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
         high = largest(x, self.stats_reduce_dim)
@@ -66,18 +28,14 @@ class AbsMinMax(nn.Module):
         return torch.clamp(high, min=0.0) + torch.clamp(minus_low, min=0.0)
 
 
-class NegativeMinOrZero(nn.Module):
+class NegativeMinOrZero(Statistic):
     """``min(x, 0)``: the lowest number, or 0 where none is negative."""
-
-    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
-        super().__init__()
-        self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.clamp(-largest(-x, self.stats_reduce_dim), max=0.0)
 
 
-class NegativePercentileOrZero(nn.Module):
+class NegativePercentileOrZero(Statistic):
     """The ``q``-th percentile of ``x``, or 0 where that is positive.
 
     Element ``k = ceil(q/100 * n)``, at least the first, of ``n`` in ascending order.
@@ -90,17 +48,16 @@ class NegativePercentileOrZero(nn.Module):
     """
 
     def __init__(self, low_percentile_q: float, stats_reduce_dim: Optional[int] = None) -> None:
-        super().__init__()
+        super().__init__(stats_reduce_dim)
         check_low_percentile(low_percentile_q)
         self.q = float(low_percentile_q)
-        self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
         rank = rank_of_low(self.q, elements(x, self.stats_reduce_dim))
         return torch.clamp(-kth_largest(-x, rank, self.stats_reduce_dim), max=0.0)
 
 
-class PercentileInterval(nn.Module):
+class PercentileInterval(Statistic):
     """``max(high, 0) - min(low, 0)`` of two percentiles of ``x``.
 
     Of ``n`` elements in ascending order, ``low`` is element ``ceil(low_q/100 * n)`` and ``high``
@@ -120,7 +77,7 @@ class PercentileInterval(nn.Module):
         high_percentile_q: float,
         stats_reduce_dim: Optional[int] = None,
     ) -> None:
-        super().__init__()
+        super().__init__(stats_reduce_dim)
         check_low_percentile(low_percentile_q)
         if not low_percentile_q < high_percentile_q <= 100.0:
             raise ValueError(
@@ -129,7 +86,6 @@ class PercentileInterval(nn.Module):
             )
         self.low_q = float(low_percentile_q)
         self.high_q = float(high_percentile_q)
-        self.stats_reduce_dim = stats_reduce_dim
 
     def forward(self, x: Tensor) -> Tensor:
         dim = self.stats_reduce_dim

@@ -5,7 +5,8 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
-from qat.components.stats.wrappers import widened
+from qat.components.stats.order import elements
+from qat.components.stats.wrappers import Statistic, widened
 
 #: Added to the variance, so that the gradient of its root stays finite where all is equal.
 DEFAULT_STD_DEV_EPSILON = 1e-8
@@ -17,8 +18,7 @@ def mean_and_deviation(x: Tensor, dim: Optional[int], epsilon: float) -> Tuple[T
     The variance is the unbiased one, and 0 of a single element.
     """
     magnitudes = widened(torch.abs(x))  # half precision loses epsilon
-    count = x.numel() if dim is None else x.shape[dim]
-    correction = 1 if count > 1 else 0
+    correction = 1 if elements(x, dim) > 1 else 0
     if dim is None:
         mean = torch.mean(magnitudes)
         variance = torch.var(magnitudes, dim=None, correction=correction)
@@ -28,7 +28,7 @@ def mean_and_deviation(x: Tensor, dim: Optional[int], epsilon: float) -> Tuple[T
     return mean, torch.sqrt(variance + epsilon)
 
 
-class MeanSigmaStd(nn.Module):
+class MeanSigmaStd(Statistic):
     """``mean |x| + sigma * std |x|`` with a constant ``sigma``.
 
     Args:
@@ -43,9 +43,8 @@ class MeanSigmaStd(nn.Module):
         stats_reduce_dim: Optional[int] = None,
         std_dev_epsilon: float = DEFAULT_STD_DEV_EPSILON,
     ) -> None:
-        super().__init__()
+        super().__init__(stats_reduce_dim)
         self.sigma = float(sigma)
-        self.stats_reduce_dim = stats_reduce_dim
         self.epsilon = float(std_dev_epsilon)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +52,7 @@ class MeanSigmaStd(nn.Module):
         return (mean + self.sigma * deviation).to(x.dtype)
 
 
-class MeanLearnedSigmaStd(nn.Module):
+class MeanLearnedSigmaStd(Statistic):
     """``mean |x| + sigma * std |x|`` with a learned ``sigma``, the parameter ``value``.
 
     Args:
@@ -71,9 +70,8 @@ class MeanLearnedSigmaStd(nn.Module):
         stats_reduce_dim: Optional[int] = None,
         std_dev_epsilon: float = DEFAULT_STD_DEV_EPSILON,
     ) -> None:
-        super().__init__()
+        super().__init__(stats_reduce_dim)
         self.value = nn.Parameter(torch.full(tuple(stats_output_shape), float(sigma)))
-        self.stats_reduce_dim = stats_reduce_dim
         self.epsilon = float(std_dev_epsilon)
 
     def forward(self, x: Tensor) -> Tensor:

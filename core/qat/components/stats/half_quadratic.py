@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from qat.components.stats.both_sides import NegativeMinOrZero
 from qat.components.stats.magnitude import AbsMax
 from qat.components.stats.search_grid import IntSearchGrid
-from qat.components.stats.wrappers import as_rows, of_rows
+from qat.components.stats.wrappers import as_column, as_rows, of_rows
 
 DEFAULT_ITERS = 40
 
@@ -133,8 +133,8 @@ class HalfQuadraticOptimizerScale(_HalfQuadratic):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
-        start = self.hqo_init_op_scale(x.detach()).to(rows.dtype).reshape(-1, 1)
-        lowest = self.lowest(x.detach()).to(rows.dtype).reshape(-1, 1)
+        start = as_column(self.hqo_init_op_scale(x.detach()), rows)
+        lowest = as_column(self.lowest(x.detach()), rows)
         return of_rows(self.best(rows, start, lowest), self.stats_reduce_dim, x.dtype)
 
 
@@ -182,6 +182,6 @@ class HalfQuadraticOptimizerZeroPoint(_HalfQuadratic):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
-        threshold = self.scaling_stats_impl(x.detach()).to(rows.dtype).reshape(-1, 1)
-        start = self.lowest(x.detach()).to(rows.dtype).reshape(-1, 1)
+        threshold = as_column(self.scaling_stats_impl(x.detach()), rows)
+        start = as_column(self.lowest(x.detach()), rows)
         return of_rows(self.best(rows, start, threshold), self.stats_reduce_dim, x.dtype)

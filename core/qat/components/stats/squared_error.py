@@ -1,4 +1,4 @@
-"""Searches for the least squared quantization error: for a threshold, and for a zero point.
+"""Searches for the threshold or zero point of the least squared error.
 
 Both try fractions of where they start, in two rounds: ``i / mse_iters`` for ``i = 1 .. mse_iters``,
 then the points that divide the two neighbouring intervals of the best into :data:`PARTS` each. With
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qat.components.stats.both_sides import NegativeMinOrZero
 from qat.components.stats.magnitude import AbsMax
-from qat.components.stats.wrappers import as_rows, of_rows
+from qat.components.stats.wrappers import as_column, as_rows, of_rows
 
 DEFAULT_ITERS = 20
 #: Intervals that the second round makes of one of the first.
@@ -104,8 +104,8 @@ class MSE(_FractionSearch):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
-        start = self.mse_init_op(x.detach()).to(rows.dtype).reshape(-1, 1)
-        lowest = self.lowest(x.detach()).to(rows.dtype).reshape(-1, 1)
+        start = as_column(self.mse_init_op(x.detach()), rows)
+        lowest = as_column(self.lowest(x.detach()), rows)
         fraction, error = self.best(rows, start, lowest)
         found = fraction * start
         if self.bipolar_search:
@@ -144,7 +144,7 @@ class MSEZeroPoint(_FractionSearch):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
-        threshold = self.scaling_stats_impl(x.detach()).to(rows.dtype).reshape(-1, 1)
-        lowest = self.lowest(x.detach()).to(rows.dtype).reshape(-1, 1)
+        threshold = as_column(self.scaling_stats_impl(x.detach()), rows)
+        lowest = as_column(self.lowest(x.detach()), rows)
         fraction, _ = self.best(rows, threshold, lowest)
         return of_rows(fraction * lowest, self.stats_reduce_dim, x.dtype)

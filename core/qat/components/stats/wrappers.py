@@ -1,10 +1,18 @@
-"""What surrounds a statistic: the dtype that it is taken in, the shape that it is given in."""
+"""Base of the statistics; their dtypes and shapes."""
 
 import math
 from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
+
+
+class Statistic(nn.Module):
+    """Reduces a view: ``[elements]``, or along ``stats_reduce_dim`` one with rows."""
+
+    def __init__(self, stats_reduce_dim: Optional[int] = None) -> None:
+        super().__init__()
+        self.stats_reduce_dim = stats_reduce_dim
 
 
 def widened(x: Tensor) -> Tensor:
@@ -15,10 +23,15 @@ def widened(x: Tensor) -> Tensor:
 def as_rows(x: Tensor, stats_reduce_dim: Optional[int]) -> Tensor:
     """A view ``[elements]`` or ``[rows, elements]`` as ``[rows, elements]``, without gradient.
 
-    At least float32, for searches: half precision can not tell their errors apart.
+    At least float32, for searches: half precision cannot tell their errors apart.
     """
     wide = widened(x.detach())
     return wide.reshape(1, -1) if stats_reduce_dim is None else wide.transpose(stats_reduce_dim, 1)
+
+
+def as_column(found: Tensor, rows: Tensor) -> Tensor:
+    """A statistic of :func:`as_rows`, one number per row, as ``[rows, 1]`` in their dtype."""
+    return found.to(rows.dtype).reshape(-1, 1)
 
 
 def of_rows(found: Tensor, stats_reduce_dim: Optional[int], dtype: torch.dtype) -> Tensor:
@@ -51,3 +64,7 @@ class _Stats(nn.Module):
                 f"many, or set scaling_stats_permute_dims so that the channels come first."
             )
         return found.reshape(self.stats_output_shape)
+
+
+#: The name for other files; the class has the one that a printed quantizer is known by.
+Stats = _Stats

@@ -1,4 +1,4 @@
-"""From the lowest number of a grid to its zero point."""
+"""Zero point of a grid, from the lowest number that it holds."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Zero points that do not look at the tensor: 0, or a learned parameter."""
+"""Zero points independent of the tensor: 0, or a learned parameter."""
 
 from typing import Any, Optional, Tuple, Union
 
-import torch
 from torch import Tensor, nn
 
-from qat.components.stateless import scalar
+from qat.components.buffers import scalar
+from qat.components.scaling.base import initial_value
 from qat.components.zero_point.base import from_lowest
 from qat.ops import abs_binary_sign_grad
 
@@ -47,24 +47,8 @@ class ParameterZeroPoint(nn.Module):
     ) -> None:
         super().__init__()
         self.from_lowest = from_lowest(int_quant, quantize_zero_point)
-        self.value = nn.Parameter(_initial(zero_point_init, zero_point_shape))
+        self.value = nn.Parameter(initial_value(zero_point_init, zero_point_shape, "zero_point"))
         self.is_stored = True
 
     def forward(self, x: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
         return self.from_lowest(abs_binary_sign_grad(self.value), scale, bit_width)
-
-
-def _initial(zero_point_init: Union[float, Tensor], shape: Optional[Tuple[int, ...]]) -> Tensor:
-    init = torch.as_tensor(zero_point_init).detach().clone()
-    if not init.is_floating_point():
-        init = init.to(torch.get_default_dtype())
-    if shape is None:
-        return init
-    if init.numel() == 1:
-        return init.reshape(()).expand(shape).clone()
-    if init.numel() != torch.Size(shape).numel():
-        raise ValueError(
-            f"zero_point_init has shape {tuple(init.shape)} but zero_point_shape is "
-            f"{tuple(shape)}; give one value, or one per entry of zero_point_shape."
-        )
-    return init.reshape(shape)

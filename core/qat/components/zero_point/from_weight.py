@@ -1,4 +1,4 @@
-"""Zero points from the lowest number of a parameter: found at every call, or learned from it on."""
+"""Zero points from a parameter's lowest number: recomputed, or learned from it."""
 
 from typing import Any, List, Tuple
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.scaling.from_weight import stats_over
-from qat.components.stats import _Stats
+from qat.components.stats import Stats
 from qat.components.zero_point.base import from_lowest
 from qat.components.zero_point.fixed import ParameterZeroPoint
 
@@ -36,7 +36,7 @@ class StatsFromParameterZeroPoint(nn.Module):
         super().__init__()
         self.from_lowest = from_lowest(int_quant, quantize_zero_point)
         self.stats_input_view_shape_impl = zero_point_stats_input_view_shape_impl
-        self.stats = _Stats(zero_point_stats_impl, zero_point_shape)
+        self.stats = Stats(zero_point_stats_impl, zero_point_shape)
 
     def forward(self, x: Tensor, scale: Tensor, bit_width: Tensor) -> Tensor:
         lowest = self.stats(self.stats_input_view_shape_impl(x))

@@ -1,4 +1,4 @@
-"""What multi-head attention is given: sizes, tensors, masks; and what of it does not fit."""
+"""Checks of the sizes, tensors and masks given to multi-head attention."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from qat.nn.attention.mask import Mask
 
 
 def check_sizes(embed_dim: int, num_heads: int, dropout: float) -> None:
-    """Refuse heads that do not divide the features, and a dropout that is no probability."""
+    """Refuse heads that do not divide the features, and a dropout that is not a probability."""
     if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
         raise ValueError(
             f"QuantMultiheadAttention: embed_dim {embed_dim} does not divide into num_heads "

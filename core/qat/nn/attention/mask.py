@@ -1,4 +1,4 @@
-"""What attention may look at: masks that add to the scores, and masks that block."""
+"""Masks of attention scores: numbers to add, positions to block."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Mask:
-    """What a mask adds to the scores, and where it lets nothing through.
+    """Numbers that a mask adds to the scores, and positions that it blocks.
 
     The two are apart so that scores can be quantized between them: minus infinity lies on no grid.
 

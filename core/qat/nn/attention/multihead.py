@@ -18,7 +18,7 @@ from qat.nn.attention.projections import (
 )
 from qat.nn.attention.scaled_dot_product import ATTENTION_QUANTIZERS, QuantAttention
 from qat.nn.base.checks import check_float_class
-from qat.nn.base.make_proxy import Quantizer, unwrap, with_prefix
+from qat.nn.base.make_proxy import Quantizer, with_prefix
 from qat.nn.base.shared_weights import rebuild_parameter_quantizers
 from qat.nn.linear import QuantLinear
 from qat.quantizers import (
@@ -27,6 +27,7 @@ from qat.quantizers import (
     Int32Bias,
     Uint8ActPerTensorFloat,
 )
+from qat.tensor import unwrap
 
 #: Quantizers of a projection that keywords can change.
 _PROJECTION_ROLES = ("input", "weight", "bias")

@@ -1,4 +1,7 @@
-"""The projections of multi-head attention: queries, keys and values, from one weight or three."""
+"""Projections of multi-head attention.
+
+Queries, keys and values come from one packed weight or from three.
+"""
 
 from typing import Any
 
@@ -6,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qat.nn.base.checks import check_names
-from qat.nn.base.make_proxy import Quantizer, unwrap
+from qat.nn.base.make_proxy import Quantizer
 from qat.nn.base.shared_weights import require_scales
 from qat.nn.linear import QuantLinear
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 Given = Tensor | QuantTensor
 

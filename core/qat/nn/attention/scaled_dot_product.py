@@ -1,6 +1,6 @@
-"""Scaled dot-product attention: ``softmax(scale * Q K^T + mask) V``, in float and quantized.
+"""Scaled dot-product attention in float and quantized.
 
-Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
+``softmax(scale * Q K^T + mask) V``. Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1.
 """
 
 import math
@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from qat.nn.attention.mask import Mask
 from qat.nn.base.checks import check_names
-from qat.nn.base.make_proxy import Quantizer, make_proxy, returned, unwrap, with_prefix
+from qat.nn.base.make_proxy import Quantizer, make_proxy, with_prefix
+from qat.nn.base.output_layer import returned
 from qat.proxy import ActQuantProxyFromInjector
 from qat.quantizers import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 PreProcess = Callable[[Any], Any] | None
 #: The quantizers of attention by their arguments, in the order of the computation.

@@ -1,1 +1,1 @@
-"""Common parts of quantized layers."""
+"""Parts that quantized layers share."""

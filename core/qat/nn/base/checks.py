@@ -1,31 +1,30 @@
-"""What a layer refuses when it is built, and says: which layer, which argument, what."""
+"""Checks of a layer's arguments when it is built.
+
+Each error names the layer, the argument, and what to give in its place.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from qat.enums import BitWidthImplType, ScalingPerOutputType
+from qat.enums import BitWidthImplType, Role, ScalingImplType, ScalingPerOutputType, choice
 from qat.inject import DependencyError, ExtendedInjector
-from qat.proxy import (
-    ActQuantProxyFromInjector,
-    BiasQuantProxyFromInjector,
-    ClampQuantProxyFromInjector,
-    QuantProxy,
-    TruncQuantProxyFromInjector,
-    WeightQuantProxyFromInjector,
-)
-from qat.quantizers.resolve.role_table import role_of
+from qat.proxy import QuantProxy
+from qat.quantizers.resolve.roles import role_of
 
-#: What a proxy quantizes, and a quantizer for it.
-EXAMPLES: dict[type[QuantProxy], tuple[str, str]] = {
-    WeightQuantProxyFromInjector: ("weight", "Int8WeightPerTensorFloat"),
-    ActQuantProxyFromInjector: ("activation", "Int8ActPerTensorFloat"),
-    BiasQuantProxyFromInjector: ("bias", "Int32Bias"),
-    TruncQuantProxyFromInjector: ("truncated accumulator", "TruncTo8bit"),
-    ClampQuantProxyFromInjector: ("clamped accumulator", "ClampTo8bit"),
+#: A quantizer of each role, for error texts.
+EXAMPLES = {
+    Role.WEIGHT: "Int8WeightPerTensorFloat",
+    Role.ACTIVATION: "Int8ActPerTensorFloat",
+    Role.BIAS: "Int32Bias",
+    Role.TRUNCATED_ACCUMULATOR: "TruncTo8bit",
+    Role.CLAMPED_ACCUMULATOR: "ClampTo8bit",
 }
+#: Read by :func:`check_channels`; a quantizer without one of them is resolved in its own way.
+_READ_OF_CHANNELS = ("scaling_per_output", "scaling_shape", "scaling_impl_type", "permute_dims")
+_FROM_STATISTICS = (ScalingImplType.STATS, ScalingImplType.PARAMETER_FROM_STATS)
 _LOCATED = (ValueError, TypeError, NotImplementedError)
 
 
@@ -72,12 +71,11 @@ def check_role(
     Raises:
         TypeError: it is for another role.
     """
-    role = role_of(quant)
-    expected, example = EXAMPLES.get(proxy_class, (role, ""))
-    if role is not None and role != expected:
+    role, expected = role_of(quant), proxy_class.role
+    if role is not None and expected is not None and role is not expected:
         raise TypeError(
-            f"{kind}: {argument} is {quant.__name__}, a quantizer of role {role!r}; here one of "
-            f"role {expected!r} is needed, such as {example}."
+            f"{kind}: {argument} is {quant.__name__}, a quantizer of role {str(role)!r}; here one "
+            f"of role {str(expected)!r} is needed, such as {EXAMPLES[expected]}."
         )
 
 
@@ -115,11 +113,9 @@ def check_learned_bit_width(
     Raises:
         ValueError: it is learned, and nothing would learn it.
     """
-    is_constant = str(impl_type).lower() in (
-        BitWidthImplType.CONST,
-        BitWidthImplType.STATEFUL_CONST,
-    )
-    if not is_constant and not proxy.has_effect("bit_width_impl_type"):
+    if proxy.has_effect("bit_width_impl_type"):
+        return
+    if choice(BitWidthImplType, impl_type, "bit_width_impl_type") is BitWidthImplType.PARAMETER:
         raise ValueError(
             f"{kind}: {argument}: bit_width_impl_type is {str(impl_type)!r}, but "
             f"{quant.__name__} has a fixed number of bits; leave it out, or choose an integer "
@@ -145,15 +141,55 @@ def check_group_size(kind: str, argument: str, quant: Any, group_size: Any) -> N
         )
 
 
+def check_channels(
+    layers: Sequence[nn.Module], argument: str, quant: type[ExtendedInjector]
+) -> None:
+    """Refuse a scale per channel of a weight or bias whose statistic is of other channels.
+
+    Args:
+        layers: the layers that share the quantizer, in the order of sharing.
+        argument: the argument of the last one that it came as: ``"weight_quant"``.
+        quant: the quantizer.
+    Raises:
+        ValueError: the scale and the statistic differ in shape.
+    """
+    role = argument.removesuffix("_quant")
+    parameter = getattr(layers[-1], role, None)
+    if not isinstance(parameter, Tensor) or any(name not in quant for name in _READ_OF_CHANNELS):
+        return
+    bound: Any = quant.let(module=layers[0] if len(layers) == 1 else tuple(layers))
+    if bound.scaling_per_output != ScalingPerOutputType.CHANNEL:
+        return
+    if not _takes_statistics(bound.scaling_impl_type):
+        return
+    shape, dim = tuple(bound.scaling_shape), (bound.permute_dims or (0,))[0]
+    missing = (1,) * (parameter.dim() - len(shape))
+    measured = tuple(size if at == dim else 1 for at, size in enumerate(parameter.shape))
+    if (*missing, *shape) != measured:
+        raise ValueError(
+            f"the scale of a {role} of shape {tuple(parameter.shape)} has the shape {shape}, but "
+            f"its statistic {measured}, one entry for each of dimension {dim}: leave "
+            f"{role}_per_channel_broadcastable_shape out, or give "
+            f"{role}_scaling_stats_permute_dims, the dimension of the scale's channels first."
+        )
+
+
+def _takes_statistics(word: Any) -> bool:
+    try:
+        return ScalingImplType(word) in _FROM_STATISTICS
+    except ValueError:  # a row of the reader's own
+        return False
+
+
 def _example(proxy: QuantProxy) -> str:
-    return next(example for role, (_, example) in EXAMPLES.items() if isinstance(proxy, role))
+    return EXAMPLES[proxy.role] if proxy.role is not None else "Int8WeightPerTensorFloat"
 
 
 @contextmanager
 def located(kind: str, argument: str) -> Iterator[None]:
     """Errors raised inside say for which layer and which argument of it.
 
-    In front; or behind the chain of attributes, where one can not be resolved.
+    In front; or behind the chain of attributes, where one cannot be resolved.
     """
     try:
         yield

@@ -1,22 +1,24 @@
-"""From what a user hands to a layer (a quantizer, a proxy to share, None) to the proxy it holds."""
+"""The proxy that a layer holds for a quantizer argument.
+
+The argument is a quantizer class, a proxy to share with another layer, or None.
+"""
 
 import inspect
 from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from qat.inject import ExtendedInjector
-from qat.nn.base.channels import check_channels
 from qat.nn.base.checks import (
     check_bit_width,
+    check_channels,
     check_group_size,
     check_learned_bit_width,
     check_role,
     located,
 )
 from qat.proxy import QuantProxy
-from qat.quantizers.resolve.vocabulary import knows, nearest_attribute
-from qat.tensor import QuantTensor
+from qat.quantizers.vocabulary import knows, nearest_attribute
 
 P = TypeVar("P", bound=QuantProxy)
 Quantizer = type[ExtendedInjector] | QuantProxy | None
@@ -67,7 +69,7 @@ def make_proxy(
         if overrides:
             raise ValueError(
                 f"{kind}: {argument} is a shared proxy, which {', '.join(sorted(overrides))} "
-                f"can not change; set it where the proxy is made."
+                f"cannot change; set it where the proxy is made."
             )
         with located(kind, argument):
             if quant.injector is not None:
@@ -110,17 +112,3 @@ def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str
     near = nearest_attribute(quant, name)
     hint = f"did you mean {prefix}{near}?" if near else "leave it out, or declare it there."
     return f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; {hint}"
-
-
-def returned(
-    x: Tensor | QuantTensor, return_quant_tensor: bool, training: bool
-) -> Tensor | QuantTensor:
-    """``x`` as a layer with ``return_quant_tensor`` gives it; without a grid where it has none."""
-    if not return_quant_tensor:
-        return unwrap(x)
-    return x if isinstance(x, QuantTensor) else QuantTensor(x, training=training)
-
-
-def unwrap(x: Tensor | QuantTensor) -> Tensor:
-    """The plain tensor of what flows between layers."""
-    return x.value if isinstance(x, QuantTensor) else x

@@ -1,4 +1,7 @@
-"""A batch norm in evaluation is a scale and a shift per channel, and goes into the layer before."""
+"""Batch norms merged into the layers before them.
+
+In evaluation a batch norm is a scale and a shift per channel.
+"""
 
 from typing import Any
 
@@ -34,7 +37,7 @@ def of_batch_norm(bn: Any) -> tuple[Tensor, Tensor]:
     if bn.running_mean is None or bn.running_var is None:
         raise ValueError(
             f"{type(bn).__name__} has no running statistics (track_running_stats=False), so that "
-            f"it is no fixed scale and shift; leave it as it is."
+            f"it is not a fixed scale and shift; leave it as it is."
         )
     with torch.no_grad():
         return scale_and_shift(bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
@@ -66,7 +69,7 @@ def merge_batch_norm(layer: Any, bn: Any) -> None:
 
 
 def output_channels(layer: Any) -> int:
-    """How many channels a layer with a weight gives."""
+    """Number of output channels of a layer with a weight."""
     if getattr(layer, "transposed", False):
         return int(layer.weight.shape[1] * layer.groups)
     return int(layer.weight.shape[0])

@@ -1,13 +1,13 @@
-"""What layers without parameters share that may requantize what they compute."""
+"""Layers without parameters, with a quantizer of their results."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from qat.nn.base.checks import check_names
-from qat.nn.base.make_proxy import Quantizer, accepted_by, make_proxy, returned, with_prefix
+from qat.nn.base.make_proxy import Quantizer, accepted_by, make_proxy, with_prefix
 from qat.proxy import ActQuantProxyFromInjector
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class QuantOutputLayer(nn.Module):
@@ -44,9 +44,18 @@ class QuantOutputLayer(nn.Module):
         )
 
     def compute(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
-        """What the float layer does, on a grid where it keeps one."""
+        """The result of the float layer, on a grid where it keeps one."""
         out: Tensor | QuantTensor = super().forward(x)
         return out
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         return returned(self.output_quant(self.compute(x)), self.return_quant_tensor, self.training)
+
+
+def returned(
+    x: Tensor | QuantTensor, return_quant_tensor: bool, training: bool
+) -> Tensor | QuantTensor:
+    """``x`` as a layer with ``return_quant_tensor`` gives it; without a grid where it has none."""
+    if not return_quant_tensor:
+        return unwrap(x)
+    return x if isinstance(x, QuantTensor) else QuantTensor(x, training=training)

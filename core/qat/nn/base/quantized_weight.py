@@ -1,28 +1,29 @@
-"""What every layer with a quantized weight shares: how it is built, and what it says of itself."""
+"""Base of every layer with a quantized weight."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
+from qat.enums import Site
 from qat.inject import ExtendedInjector
 from qat.nn.base.checks import check_float_class, check_names
 from qat.nn.base.make_proxy import Quantizer, accepted_by, make_proxy, with_prefix
-from qat.proxy import QuantProxy, WeightQuantProxyFromInjector
+from qat.proxy import PROXIES, QuantProxy, WeightQuantProxyFromInjector
 from qat.quantizers import Int8WeightPerTensorFloat
 from qat.tensor import QuantTensor
 
-_DEFAULTS: Mapping[str, Quantizer] = {"weight": Int8WeightPerTensorFloat}
+_DEFAULTS: Mapping[Site, Quantizer] = {Site.WEIGHT: Int8WeightPerTensorFloat}
 
 
 class QuantizedWeight(nn.Module):
-    """Mixin in front of a float layer with a ``weight``; holds one proxy per role.
+    """Mixin in front of a float layer with a ``weight``; holds one proxy per site.
 
     Args:
         args: those of the float layer, which also takes its keyword arguments.
         return_quant_tensor: give a ``QuantTensor`` in place of a plain tensor.
-        kwargs: ``weight_quant`` and those of the other roles, each a quantizer, a proxy to share,
-            or None; and, starting with the name of a role, attributes that replace those of that
+        kwargs: ``weight_quant`` and those of the other sites, each a quantizer, a proxy to share,
+            or None; and, starting with the name of a site, attributes that replace those of that
             quantizer: ``weight_bit_width=4``.
     Raises:
         TypeError, ValueError: an argument that neither the float layer nor a quantizer takes.
@@ -33,8 +34,8 @@ class QuantizedWeight(nn.Module):
     constants: tuple[str, ...]
     #: Dimension of ``weight`` that counts output channels.
     output_channel_dim = 0
-    #: What is quantized, and the proxy that does it.
-    roles: Mapping[str, type[QuantProxy]] = {"weight": WeightQuantProxyFromInjector}
+    #: Where quantizers sit.
+    sites: tuple[Site, ...] = (Site.WEIGHT,)
     weight: Tensor
     weight_quant: WeightQuantProxyFromInjector
     return_quant_tensor: bool
@@ -80,18 +81,18 @@ class QuantizedWeight(nn.Module):
         )
 
     def _set_quantizers(self, arguments: dict[str, Any], return_quant_tensor: bool) -> None:
-        given = {role: arguments.get(f"{role}_quant", _DEFAULTS.get(role)) for role in self.roles}
+        given = {site: arguments.get(f"{site}_quant", _DEFAULTS.get(site)) for site in self.sites}
         overrides = {
             name: item
             for name, item in arguments.items()
-            if name not in [f"{role}_quant" for role in self.roles]
+            if name not in [f"{site}_quant" for site in self.sites]
         }
-        check_names(type(self).__name__, overrides, [f"{role}_" for role in self.roles])
+        check_names(type(self).__name__, overrides, [f"{site}_" for site in self.sites])
         self.return_quant_tensor = return_quant_tensor
-        for role, proxy_class in self.roles.items():
-            own = with_prefix(f"{role}_", overrides)
-            proxy = make_proxy(self, given[role], proxy_class, own, f"{role}_quant")
-            setattr(self, f"{role}_quant", proxy.train(self.training))
+        for site in self.sites:
+            own = with_prefix(f"{site}_", overrides)
+            proxy = make_proxy(self, given[site], PROXIES[site.role], own, f"{site}_quant")
+            setattr(self, f"{site}_quant", proxy.train(self.training))
 
     def quant_weight(self) -> QuantTensor:
         """The weight as it is used, with its grid where it is quantized."""
@@ -101,9 +102,9 @@ class QuantizedWeight(nn.Module):
         """Scale of the weight quantizer, or None where the weight is not quantized."""
         return self.quant_weight().scale
 
-    def proxies(self) -> dict[str, QuantProxy]:
-        """The layer's proxies by role."""
-        return {role: getattr(self, f"{role}_quant") for role in self.roles}
+    def proxies(self) -> dict[Site, QuantProxy]:
+        """The layer's proxies by site."""
+        return {site: getattr(self, f"{site}_quant") for site in self.sites}
 
     def has_quantizers(self) -> bool:
         """Whether the layer quantizes anything at all."""

@@ -1,4 +1,4 @@
-"""What layers with several weights share, beside their proxies."""
+"""Quantizers of layers with several weights: a bias's scale, rebuilding."""
 
 from typing import Any
 

@@ -1,26 +1,29 @@
-"""What layers with weight and bias share: four proxies around one float operation."""
+"""Base of layers with weight and bias.
+
+Four proxies around one float operation: input, weight, bias, output.
+"""
 
 from typing import Any
 
 from torch import Tensor
 
-from qat.nn.base.accumulator_grid import (
+from qat.enums import Site
+from qat.nn.base.make_proxy import Quantizer
+from qat.nn.base.merge_bn import merge_batch_norm
+from qat.nn.base.quantized_weight import QuantizedWeight
+from qat.nn.base.sums import (
     accumulator_bits,
     has_integers,
     has_whole_zero_point,
     product_of_scales,
 )
-from qat.nn.base.make_proxy import Quantizer, unwrap
-from qat.nn.base.merge_bn import merge_batch_norm
-from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.ops import keep_recipe
 from qat.proxy import (
     ActQuantProxyFromInjector,
     BiasQuantProxyFromInjector,
-    WeightQuantProxyFromInjector,
 )
 from qat.quantizers import Int8WeightPerTensorFloat
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class QuantWeightLayer(QuantizedWeight):
@@ -41,12 +44,7 @@ class QuantWeightLayer(QuantizedWeight):
         TypeError, ValueError: an argument that neither the float layer nor a quantizer takes.
     """
 
-    roles = {
-        "weight": WeightQuantProxyFromInjector,
-        "bias": BiasQuantProxyFromInjector,
-        "input": ActQuantProxyFromInjector,
-        "output": ActQuantProxyFromInjector,
-    }
+    sites = (Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT)
     bias: Tensor | None
     bias_quant: BiasQuantProxyFromInjector
     input_quant: ActQuantProxyFromInjector
@@ -86,7 +84,7 @@ class QuantWeightLayer(QuantizedWeight):
         raise NotImplementedError(f"{type(self).__name__} does not define channel_shape()")
 
     def products_per_output(self) -> int:
-        """How many products of an input and a weight one element of the output sums at most."""
+        """Largest number of products that one element of the output sums."""
         return self.weight.numel() // self.weight.shape[self.output_channel_dim]
 
     def scale_per_output(self, weight_scale: Tensor) -> Tensor | None:

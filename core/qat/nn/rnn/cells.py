@@ -1,4 +1,4 @@
-"""One time step of a recurrent layer, from the sums of its gates to the new state.
+"""Time steps of recurrent layers, from sums of gates to states.
 
 A cell is called ``(sums, state, state_quants)``: ``sums`` [N, gates * H] are what the gates
 accumulated, ``state`` the plain tensors [N, H] of the step before, hidden state first, and
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from qat.enums import QuantType
-from qat.nn.base.make_proxy import unwrap
 from qat.nn.rnn.declared import Declared
 from qat.ops import IntGrid, int_fake_quantize
 from qat.proxy import ActQuantProxyFromInjector
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 State = tuple[Tensor | QuantTensor, ...]
 NONLINEARITIES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -92,7 +91,7 @@ class LSTMCell(nn.Module):
         self.forget_sigmoid_quant = declared.act("sigmoid", nn.Sigmoid())
 
     def forget_gate(self, gates: dict[str, Tensor], input_gate: Tensor | QuantTensor) -> Tensor:
-        """How much of the cell state stays, [N, H] in 0..1."""
+        """Part of the cell state that stays, [N, H] in 0..1."""
         return unwrap(self.forget_sigmoid_quant(gates["forget"]))
 
     def forward(self, sums: Tensor, state: Any, state_quants: Any) -> State:

@@ -1,4 +1,7 @@
-"""The quantizer arguments of a recurrent layer, from which each of its gates gets its own."""
+"""Quantizer arguments of a recurrent layer.
+
+Each of its gates gets quantizers of its own from them.
+"""
 
 from typing import Any
 

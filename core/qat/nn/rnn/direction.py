@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qat.nn.base.make_proxy import unwrap
 from qat.nn.rnn.cells import State
 from qat.nn.rnn.gates import GateBias, GateWeight
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 
 class Direction(nn.Module):
@@ -96,7 +95,7 @@ def stack(
     value = torch.stack([unwrap(each) for each in states])
     if not isinstance(last, QuantTensor) or len(states) == 1 or not quant.is_dynamic:
         return like(last, value)
-    own = ("scale",) if last.format is not None else ("scale", "zero_point")  # minifloats have no z
+    own = ["scale"] if last.float_format else ["scale", "zero_point"]  # minifloats have no z
     grids = {
         name: torch.stack([getattr(each, name).expand(each.shape) for each in states])
         for name in own

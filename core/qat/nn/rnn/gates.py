@@ -1,4 +1,4 @@
-"""The parameters of a recurrent layer as its gates use them: quantized, gate by gate.
+"""Quantized parameters of the gates of a recurrent layer.
 
 torch keeps the gates of a layer one below the other, the weights of input and hidden state and two
 biases apart. A gate quantizes its rows of both weights as one tensor, so that what it sums has one
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.nn.base.accumulator_grid import product_of_scales
+from qat.nn.base.sums import product_of_scales
 from qat.nn.rnn.declared import Declared
 from qat.tensor import QuantTensor
 

@@ -1,4 +1,4 @@
-"""The parameters of a recurrent layer, under the names that torch gives them."""
+"""Parameters of a recurrent layer, under torch's names."""
 
 import math
 import warnings
@@ -53,7 +53,7 @@ class RecurrentParameters(nn.Module):
             raise ValueError(f"{kind}: dropout is {dropout}, a probability from 0 to 1.")
         if proj_size:
             raise NotImplementedError(
-                f"{kind}: proj_size is {proj_size}, but projected hidden states can not be "
+                f"{kind}: proj_size is {proj_size}, but projected hidden states cannot be "
                 f"quantized yet; use proj_size=0 and a QuantLinear behind the layer."
             )
         if shared_input_hidden_weights and not bidirectional:
@@ -94,7 +94,7 @@ class RecurrentParameters(nn.Module):
         return [f"l{layer}", f"l{layer}_reverse"] if self.bidirectional else [f"l{layer}"]
 
     def float_rows(self, parameter: Tensor) -> Tensor:
-        """What this layer uses of a parameter of torch's layer."""
+        """The rows of a parameter of torch's layer that this layer uses."""
         return parameter
 
     def adopt(self, layer: nn.Module) -> None:

@@ -1,4 +1,7 @@
-"""What the recurrent layers share: their arguments, the run over layers, directions and time."""
+"""Base of the recurrent layers.
+
+Their quantizers, and the run over layers, directions and time.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +12,15 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from qat.nn.base.checks import check_float_class
-from qat.nn.base.make_proxy import Quantizer, returned, unwrap, with_prefix
+from qat.nn.base.make_proxy import Quantizer, with_prefix
+from qat.nn.base.output_layer import returned
 from qat.nn.base.shared_weights import needs_scale, rebuild_parameter_quantizers, require_scales
 from qat.nn.rnn.cells import State
 from qat.nn.rnn.declared import Declared
 from qat.nn.rnn.direction import Direction, like, stack
 from qat.nn.rnn.gates import GateBias, GateWeight
 from qat.nn.rnn.parameters import RecurrentParameters
-from qat.tensor import QuantTensor
+from qat.tensor import QuantTensor, unwrap
 
 Given = Tensor | QuantTensor | None
 

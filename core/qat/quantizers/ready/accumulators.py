@@ -1,7 +1,6 @@
 """Ready-made quantizers of accumulators."""
 
 from qat.enums import FloatToIntImplType, TruncScalingImplType
-from qat.inject import ExtendedInjector
 from qat.quantizers.resolve.accumulators import ClampResolver, TruncResolver
 from qat.quantizers.resolve.presets import LearnedFromPercentile, PowerOfTwo
 
@@ -34,9 +33,3 @@ class ClampTo8bit(ClampResolver):
 
     bit_width = 8
     signed = True
-
-
-ACCUMULATOR: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (TruncTo8bit, RoundTo8bit, ShiftRoundSaturateTo8bit, ClampTo8bit)
-}

@@ -1,7 +1,6 @@
 """Ready-made activation quantizers."""
 
 from qat.components.quant import ClampedBinaryQuant
-from qat.inject import ExtendedInjector
 from qat.quantizers.resolve.presets import (
     ConstantScale,
     LearnedFromBounds,
@@ -60,18 +59,3 @@ class SignedTernaryActPerTensorConst(_ConstantAct):
     """2 bit narrow: ``-s``, 0 or ``s`` with ``s = max(|min_val|, |max_val|)``, 1 unless given."""
 
     bit_width = 2
-
-
-ACTIVATION: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int8ActPerTensorFloat,
-        Uint8ActPerTensorFloat,
-        Int8ActPerTensorFloatMSE,
-        Uint8ActPerTensorFloatMSE,
-        Int8ActPerTensorFloatMinMaxInit,
-        Uint8ActPerTensorFloatMaxInit,
-        SignedBinaryActPerTensorConst,
-        SignedTernaryActPerTensorConst,
-    )
-}

@@ -56,14 +56,3 @@ class Uint8ActPerTensorFloatBatchQuant2d(UnsignedInt8, BatchStats2d, ActResolver
 
     For ``[N, C, H, W]``. Source: BatchQuant, arXiv:2105.08952.
     """
-
-
-BATCH: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int8ActPerTensorFloatBatchQuant1d,
-        Uint8ActPerTensorFloatBatchQuant1d,
-        Int8ActPerTensorFloatBatchQuant2d,
-        Uint8ActPerTensorFloatBatchQuant2d,
-    )
-}

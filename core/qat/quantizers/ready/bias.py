@@ -1,6 +1,5 @@
 """Ready-made bias quantizers."""
 
-from qat.inject import ExtendedInjector
 from qat.quantizers.resolve.presets import MaxStats, SignedInt8
 from qat.quantizers.resolve.roles import BiasResolver
 
@@ -41,16 +40,3 @@ class Int32Bias(IntBias):
 
 class Int8BiasPerTensorFloatInternalScaling(SignedInt8, MaxStats, BiasResolver):
     """8 bit signed, per tensor; scale ``max|b| / 128``, recomputed."""
-
-
-BIAS: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        IntBias,
-        Int8Bias,
-        Int16Bias,
-        Int24Bias,
-        Int32Bias,
-        Int8BiasPerTensorFloatInternalScaling,
-    )
-}

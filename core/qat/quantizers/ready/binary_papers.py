@@ -11,7 +11,7 @@ from qat.components.scaling import (
 )
 from qat.components.weight_transforms import Standardize
 from qat.enums import RestrictValueType, ScalingPerOutputType, SignGradient, StatsOp
-from qat.inject import ExtendedInjector, value
+from qat.inject import value
 from qat.quantizers.ready.binary_ternary import MeanStats
 from qat.quantizers.resolve.presets import ConstantScale, OneBit, PerChannel
 from qat.quantizers.resolve.roles import ActResolver, WeightResolver
@@ -69,7 +69,7 @@ class IRNetWeight(PerChannel, _MeanBinaryWeight):
 
     @value
     def kept_dim(scaling_per_output: Any, output_channel_dim: int) -> int | None:
-        is_whole = scaling_per_output == ScalingPerOutputType.TENSOR
+        is_whole = scaling_per_output is ScalingPerOutputType.TENSOR
         return None if is_whole else output_channel_dim
 
 
@@ -140,17 +140,3 @@ class TTQWeight(_TwoSidedTernary):
     scaling_stats_op = StatsOp.MAX
     threshold = 0.05
     scaled_gradient = True
-
-
-BINARY_PAPERS: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        XNORWeight,
-        BiRealWeight,
-        IRNetWeight,
-        BiRealAct,
-        IRNetAct,
-        TWNWeight,
-        TTQWeight,
-    )
-}

@@ -93,22 +93,3 @@ class SignedTernaryActPerTensorStats(MeanStats, _Ternary, ActResolver):
 
 class SignedTernaryActPerTensorParam(LearnedFromMean, _Ternary, ActResolver):
     """2 bit narrow, per tensor: ``-s``, 0, ``s``, learned from the first batches' mean|x| on."""
-
-
-BINARY_TERNARY: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        SignedBinaryWeightPerTensorStats,
-        SignedBinaryWeightPerChannelStats,
-        SignedBinaryWeightPerTensorParam,
-        SignedBinaryWeightPerChannelParam,
-        SignedTernaryWeightPerTensorStats,
-        SignedTernaryWeightPerChannelStats,
-        SignedTernaryWeightPerTensorParam,
-        SignedTernaryWeightPerChannelParam,
-        SignedBinaryActPerTensorStats,
-        SignedBinaryActPerTensorParam,
-        SignedTernaryActPerTensorStats,
-        SignedTernaryActPerTensorParam,
-    )
-}

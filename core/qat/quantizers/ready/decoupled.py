@@ -4,7 +4,6 @@ from typing import Any
 
 from qat.components.bit_width import BitWidthStatefulConst
 from qat.components.clamp import TensorClamp, TensorClampSte
-from qat.components.pre_zero_point import PreZeroCenterZeroPoint
 from qat.components.quant import (
     DecoupledIntQuant,
     DecoupledRescalingIntQuant,
@@ -21,6 +20,7 @@ from qat.components.scaling import (
 )
 from qat.components.stats import L1Norm, L2Norm
 from qat.components.views import OverOutputChannelView
+from qat.components.weight_transforms import PreZeroCenterZeroPoint
 from qat.components.zero_point import ZeroZeroPoint
 from qat.enums import (
     FloatToIntImplType,
@@ -28,14 +28,15 @@ from qat.enums import (
     ScalingImplType,
     ScalingPerOutputType,
     StatsOp,
+    member,
 )
-from qat.inject import ExtendedInjector, value
+from qat.inject import value
 from qat.quantizers.resolve.bit_widths import check_narrow_range
 from qat.quantizers.resolve.presets import SMALLEST_THRESHOLD, NarrowInt8, PerChannel, PowerOfTwo
 from qat.quantizers.resolve.roles import WeightResolver
 
 
-class DecoupledWeight(NarrowInt8, WeightResolver):
+class _DecoupledWeight(NarrowInt8, WeightResolver):
     """Statistics recomputed in front of the rounding; a scale learned from them on behind it."""
 
     tensor_quant = DecoupledRescalingIntQuant
@@ -56,7 +57,7 @@ class DecoupledWeight(NarrowInt8, WeightResolver):
         return SharedStatsFromParameterScaling if shared else StatsFromParameterScaling
 
 
-class Int4WeightPerTensorFloatDecoupled(DecoupledWeight):
+class Int4WeightPerTensorFloatDecoupled(_DecoupledWeight):
     """4 bit signed narrow, per tensor; L2 of the channels' ``max|w|``, and a scale learned from it.
 
     For depthwise convolutions, whose channels differ widely.
@@ -70,11 +71,11 @@ class Int4WeightPerTensorFixedPointDecoupled(PowerOfTwo, Int4WeightPerTensorFloa
     """4 bit signed narrow, per tensor; as the float one, both scales powers of two."""
 
 
-class Int8WeightPerChannelFloatDecoupled(PerChannel, DecoupledWeight):
+class Int8WeightPerChannelFloatDecoupled(PerChannel, _DecoupledWeight):
     """8 bit signed narrow, per output channel; ``max|w| / 127``, and a scale learned from it."""
 
 
-class WeightNorm(PerChannel, DecoupledWeight):
+class _WeightNorm(PerChannel, _DecoupledWeight):
     """Weight normalization per output channel; norm and scale learned as their logarithms."""
 
     pre_scaling_impl: Any = ParameterPreScalingWeightNorm
@@ -88,7 +89,7 @@ class WeightNorm(PerChannel, DecoupledWeight):
 
     @value
     def pre_scaling_shape(per_channel_broadcastable_shape: Any, scaling_per_output: Any) -> Any:
-        if scaling_per_output == ScalingPerOutputType.GROUP:
+        if scaling_per_output is ScalingPerOutputType.GROUP:
             raise NotImplementedError(
                 "scaling_per_output_type is 'group' with weight normalization, which is built per "
                 "output channel; use 'channel'."
@@ -100,14 +101,14 @@ class WeightNorm(PerChannel, DecoupledWeight):
         return normalize_stats_class(1)  # of rows, whatever the granularity of the scale
 
 
-class Int8WeightNormL2PerChannelFixedPoint(WeightNorm):
+class Int8WeightNormL2PerChannelFixedPoint(_WeightNorm):
     """8 bit signed narrow, per output channel; the weight's L2 norm and the scale learned.
 
     Source: arXiv:2308.13504.
     """
 
 
-class AccumulatorAware(WeightNorm):
+class _AccumulatorAware(_WeightNorm):
     """The norm, now L1, held where no sum overflows ``accumulator_bit_width``."""
 
     tensor_quant = DecoupledRescalingIntQuantWithInput
@@ -123,7 +124,8 @@ class AccumulatorAware(WeightNorm):
     @value
     def decoupled_int_quant(float_to_int_impl_type: Any, narrow_range: bool, bit_width: Any) -> Any:
         check_narrow_range(narrow_range, bit_width)
-        if str(float_to_int_impl_type).lower() != FloatToIntImplType.ROUND_TO_ZERO:
+        rounding = member(FloatToIntImplType, float_to_int_impl_type)
+        if rounding is not FloatToIntImplType.ROUND_TO_ZERO:
             raise ValueError(
                 f"float_to_int_impl_type is {str(float_to_int_impl_type)!r}, which can make a "
                 f"weight larger and an accumulator overflow; use 'round_to_zero'."
@@ -131,14 +133,14 @@ class AccumulatorAware(WeightNorm):
         return DecoupledIntQuant
 
 
-class Int8AccumulatorAwareWeightQuant(AccumulatorAware):
+class Int8AccumulatorAwareWeightQuant(_AccumulatorAware):
     """8 bit signed narrow, per output channel; no sum overflows ``accumulator_bit_width``.
 
     32 bit unless given. Needs a quantized input. Source: A2Q, arXiv:2301.13376, arXiv:2308.13504.
     """
 
 
-class Int8AccumulatorAwareZeroCenterWeightQuant(AccumulatorAware):
+class Int8AccumulatorAwareZeroCenterWeightQuant(_AccumulatorAware):
     """8 bit signed narrow, per output channel; mean taken off, no sum overflows.
 
     Of an accumulator of ``accumulator_bit_width``, 32 unless given. Needs a quantized input.
@@ -147,16 +149,3 @@ class Int8AccumulatorAwareZeroCenterWeightQuant(AccumulatorAware):
 
     pre_scaling_impl = AccumulatorAwareZeroCenterParameterPreScaling
     pre_zero_point_impl = PreZeroCenterZeroPoint
-
-
-DECOUPLED: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int4WeightPerTensorFloatDecoupled,
-        Int4WeightPerTensorFixedPointDecoupled,
-        Int8WeightPerChannelFloatDecoupled,
-        Int8WeightNormL2PerChannelFixedPoint,
-        Int8AccumulatorAwareWeightQuant,
-        Int8AccumulatorAwareZeroCenterWeightQuant,
-    )
-}

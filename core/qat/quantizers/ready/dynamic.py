@@ -28,13 +28,3 @@ class Int8DynamicActPerRowFloat(Int8DynamicActPerTensorFloat):
     """8 bit signed, per row of ``[..., features]``; scale ``max|x| / 128`` of the row at hand."""
 
     scaling_per_output_type = ScalingPerOutputType.ROW
-
-
-DYNAMIC: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int8DynamicActPerTensorFloat,
-        Uint8DynamicActPerTensorFloat,
-        Int8DynamicActPerRowFloat,
-    )
-}

@@ -4,7 +4,6 @@ The threshold is rounded up to a power of two, so that nothing more is clipped, 
 that over ``2**7`` for a signed grid of 8 bits, over ``2**8`` for an unsigned one.
 """
 
-from qat.inject import ExtendedInjector
 from qat.quantizers.ready.activation import (
     Int8ActPerTensorFloat,
     Int8ActPerTensorFloatMinMaxInit,
@@ -58,21 +57,3 @@ class Uint8ActPerTensorFixedPointMaxInit(PowerOfTwo, Uint8ActPerTensorFloatMaxIn
 
 class Int8BiasPerTensorFixedPointInternalScaling(PowerOfTwo, Int8BiasPerTensorFloatInternalScaling):
     """8 bit signed, per tensor; scale a power of two from ``max|b| / 128`` on, per call."""
-
-
-FIXED_POINT: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int8WeightPerTensorFixedPoint,
-        Int8WeightPerChannelFixedPoint,
-        Int8WeightPerTensorFixedPointMSE,
-        Int8WeightPerChannelFixedPointMSE,
-        Int8ActPerTensorFixedPoint,
-        Uint8ActPerTensorFixedPoint,
-        Int8ActPerTensorFixedPointMSE,
-        Uint8ActPerTensorFixedPointMSE,
-        Int8ActPerTensorFixedPointMinMaxInit,
-        Uint8ActPerTensorFixedPointMaxInit,
-        Int8BiasPerTensorFixedPointInternalScaling,
-    )
-}

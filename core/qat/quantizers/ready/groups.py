@@ -21,9 +21,3 @@ class ShiftedUint8WeightGroupQuantFloat(PerGroup, ShiftedUint8WeightPerTensorFlo
 
 class ShiftedUint8WeightPerGroupFloatHQO(PerGroup, ShiftedUint8WeightPerTensorFloatHQO):
     """8 bit unsigned with learned real zero point from a half-quadratic search on, per group."""
-
-
-GROUPS: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (ShiftedUint8WeightGroupQuantFloat, ShiftedUint8WeightPerGroupFloatHQO)
-}

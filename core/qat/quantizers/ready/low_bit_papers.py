@@ -152,18 +152,3 @@ class LSQPlusAct(LSQUnsignedAct):
 
     scaling_stats_impl = LSQPlusStep
     zero_point_impl = LSQPlusZeroPoint
-
-
-LOW_BIT_PAPERS: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        DoReFaWeight,
-        DoReFaAct,
-        PACTAct,
-        LSQWeightPerTensor,
-        LSQWeightPerChannel,
-        LSQAct,
-        LSQUnsignedAct,
-        LSQPlusAct,
-    )
-}

@@ -1,9 +1,9 @@
-"""Ready-made quantizers of the MX formats: blocks of 32 elements with one power of two as scale.
+"""Quantizers of the MX formats: blocks of 32 with one power of two.
 
 The scale of a block is ``2**(floor(log2 max|x|) - emax)``, with ``2**emax`` the largest power of
 two of the element format: 8 for OCP E4M3, 15 for OCP E5M2, 4, 2 and 2 for E3M2, E2M3 and E2M1, and
 0 for the 8 bit integers, which are read as multiples of ``2**-6``. What exceeds the largest element
-saturates.
+saturates. Minifloats as elements are made by :mod:`qat.quantizers.ready.minifloat_table`.
 
 Blocks of a weight lie along its input channels, those of an activation along the channels that the
 layer behind it sums over (``group_dim``, to be given where there is no such layer). The scales of
@@ -20,21 +20,16 @@ from qat.components.restrict import FloorPowerOfTwoRestrictValue
 from qat.components.scaling import ElementIntScaling
 from qat.enums import RestrictValueType, ScalingImplType, ScalingPerOutputType, StatsOp
 from qat.inject import ExtendedInjector, value
-from qat.quantizers.resolve.float_presets import (
-    FloatBase,
-    Fp4e2m1Mixin,
-    Fp6e2m3Mixin,
-    Fp6e3m2Mixin,
-    Fp8e4m3Mixin,
-    Fp8e5m2Mixin,
-    FpOCPMixin,
-)
+from qat.quantizers.resolve.float_presets import FloatBase, FpOCPMixin
 from qat.quantizers.resolve.presets import LearnedFromMSE, SignedInt8, UnsignedInt8
 from qat.quantizers.resolve.roles import ActResolver, WeightResolver
 
 
 class MXMixin(ExtendedInjector):
-    """Blocks of 32, each with a power of two as its scale."""
+    """Blocks of 32, each with a power of two as its scale.
+
+    Source: OCP Microscaling Formats (MX) Specification 1.0, 2023.
+    """
 
     scaling_per_output_type = ScalingPerOutputType.GROUP
     group_size = 32
@@ -100,70 +95,3 @@ class MXFloatWeight(MXWeightMixin, FpOCPMixin, FloatBase, WeightResolver):
 
 class MXFloatAct(MXActMixin, FpOCPMixin, FloatBase, ActResolver):
     """Float of a width to be given, per block of 32; scale a power of two of the block at hand."""
-
-
-class MXFloat8e4m3Weight(Fp8e4m3Mixin, MXFloatWeight):
-    """8 bit float E4M3, per block of 32; scale ``2**floor(log2 max|w|) / 256``, recomputed."""
-
-
-class MXFloat8e4m3Act(Fp8e4m3Mixin, MXFloatAct):
-    """8 bit float E4M3, per block of 32; scale ``2**floor(log2 max|x|) / 256`` of the block."""
-
-
-class MXFloat8e4m3WeightMSE(MXMSEMixin, MXFloat8e4m3Weight):
-    """8 bit float E4M3, per block of 32; scale a power of two, learned from the least error on."""
-
-
-class MXFloat8e5m2Weight(Fp8e5m2Mixin, MXFloatWeight):
-    """8 bit float E5M2, per block of 32; scale ``2**floor(log2 max|w|) / 32768``, recomputed."""
-
-
-class MXFloat8e5m2Act(Fp8e5m2Mixin, MXFloatAct):
-    """8 bit float E5M2, per block of 32; scale ``2**floor(log2 max|x|) / 32768`` of the block."""
-
-
-class MXFloat6e3m2Weight(Fp6e3m2Mixin, MXFloatWeight):
-    """6 bit float E3M2, per block of 32; scale ``2**floor(log2 max|w|) / 16``, recomputed."""
-
-
-class MXFloat6e3m2Act(Fp6e3m2Mixin, MXFloatAct):
-    """6 bit float E3M2, per block of 32; scale ``2**floor(log2 max|x|) / 16`` of the block."""
-
-
-class MXFloat6e2m3Weight(Fp6e2m3Mixin, MXFloatWeight):
-    """6 bit float E2M3, per block of 32; scale ``2**floor(log2 max|w|) / 4``, recomputed."""
-
-
-class MXFloat6e2m3Act(Fp6e2m3Mixin, MXFloatAct):
-    """6 bit float E2M3, per block of 32; scale ``2**floor(log2 max|x|) / 4`` of the block."""
-
-
-class MXFloat4e2m1Weight(Fp4e2m1Mixin, MXFloatWeight):
-    """4 bit float E2M1, per block of 32; scale ``2**floor(log2 max|w|) / 4``, recomputed."""
-
-
-class MXFloat4e2m1Act(Fp4e2m1Mixin, MXFloatAct):
-    """4 bit float E2M1, per block of 32; scale ``2**floor(log2 max|x|) / 4`` of the block."""
-
-
-MX: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        MXInt8Weight,
-        MXInt8Act,
-        MXInt8WeightMSE,
-        ShiftedMXUInt8Weight,
-        ShiftedMXUInt8WeightMSE,
-        MXFloat8e4m3Weight,
-        MXFloat8e4m3Act,
-        MXFloat8e4m3WeightMSE,
-        MXFloat8e5m2Weight,
-        MXFloat8e5m2Act,
-        MXFloat6e3m2Weight,
-        MXFloat6e3m2Act,
-        MXFloat6e2m3Weight,
-        MXFloat6e2m3Act,
-        MXFloat4e2m1Weight,
-        MXFloat4e2m1Act,
-    )
-}

@@ -5,7 +5,6 @@ A layer given one behaves as with None; attributes may turn it into a quantizer
 """
 
 from qat.enums import QuantType
-from qat.inject import ExtendedInjector
 from qat.quantizers.resolve.accumulators import ClampResolver, TruncResolver
 from qat.quantizers.resolve.roles import ActResolver, BiasResolver, WeightResolver
 
@@ -38,9 +37,3 @@ class NoneClampQuant(ClampResolver):
     """The accumulator as it is: not clamped, it keeps its high bits."""
 
     quant_type = QuantType.FP
-
-
-NONE: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (NoneWeightQuant, NoneActQuant, NoneBiasQuant, NoneTruncQuant, NoneClampQuant)
-}

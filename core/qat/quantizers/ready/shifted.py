@@ -98,21 +98,3 @@ class ShiftedUint8WeightPerTensorFloatHQO(RealZeroPointFromHQO, ShiftedUint8Weig
 
 class ShiftedUint8WeightPerChannelFloatHQO(RealZeroPointFromHQO, ShiftedUint8WeightPerChannelFloat):
     """8 bit unsigned with learned real zero point from a half-quadratic search on, per channel."""
-
-
-SHIFTED: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        ShiftedUint8ActPerTensorFloat,
-        ShiftedUint8ActPerTensorFloatMSE,
-        ShiftedUint8ActPerTensorFloatHQO,
-        ShiftedUint8ActPerTensorFixedPoint,
-        ShiftedUint8ActPerTensorFixedPointMSE,
-        ShiftedUint8WeightPerTensorFloat,
-        ShiftedUint8WeightPerChannelFloat,
-        ShiftedUint8WeightPerTensorFloatMSE,
-        ShiftedUint8WeightPerChannelFloatMSE,
-        ShiftedUint8WeightPerTensorFloatHQO,
-        ShiftedUint8WeightPerChannelFloatHQO,
-    )
-}

@@ -2,7 +2,6 @@
 
 from qat.components.clamp import TensorClampSte
 from qat.components.quant import ClampedBinaryQuant
-from qat.inject import ExtendedInjector
 from qat.quantizers.resolve.presets import (
     ConstantScale,
     LearnedFromHQO,
@@ -58,18 +57,3 @@ class SignedTernaryWeightPerTensorConst(_ConstantWeight):
     """2 bit narrow: ``-s``, 0 or ``s`` with a constant ``s = scaling_const``, 0.1 unless given."""
 
     bit_width = 2
-
-
-WEIGHT: dict[str, type[ExtendedInjector]] = {
-    quantizer.__name__: quantizer
-    for quantizer in (
-        Int8WeightPerTensorFloat,
-        Int8WeightPerChannelFloat,
-        Int8WeightPerTensorFloatMSE,
-        Int8WeightPerChannelFloatMSE,
-        Int8WeightPerTensorFloatHQO,
-        Int8WeightPerChannelFloatHQO,
-        SignedBinaryWeightPerTensorConst,
-        SignedTernaryWeightPerTensorConst,
-    )
-}

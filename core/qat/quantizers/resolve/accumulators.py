@@ -1,11 +1,11 @@
-"""How the attributes of a quantizer of accumulators turn into its parts."""
+"""Resolvers of accumulators: truncation and clamp."""
 
 from typing import Any
 
 from qat.components.bit_width import BIT_WIDTH_TO_REMOVE, MIN_BIT_WIDTH, MsbClampBitWidth
 from qat.components.quant import PrescaledRestrictIntQuantWithInputBitWidth, TruncIntQuant
 from qat.components.scaling import TRUNC_SCALING, PowerOfTwoIntScaling
-from qat.enums import QuantType, RestrictValueType, TruncScalingImplType, lookup
+from qat.enums import QuantType, RestrictValueType, Role, TruncScalingImplType, lookup
 from qat.inject import this, value
 from qat.quantizers.resolve.resolvers import Resolver
 from qat.quantizers.resolve.roles import RuntimeResolver
@@ -19,6 +19,7 @@ TRUNC_INT_SCALING = {RestrictValueType.POWER_OF_TWO: PowerOfTwoIntScaling}
 class TruncResolver(RuntimeResolver):
     """A quantizer that drops low bits of accumulators: the most, or as their statistics say."""
 
+    role = Role.TRUNCATED_ACCUMULATOR
     trunc_scaling_impl_type = TruncScalingImplType.MSB
 
     @value
@@ -44,6 +45,7 @@ class ClampResolver(Resolver):
     remove is learned.
     """
 
+    role = Role.CLAMPED_ACCUMULATOR
     bit_width_impl = MsbClampBitWidth
     bit_width_to_remove = 0
     min_overall_bit_width = MIN_BIT_WIDTH

@@ -1,9 +1,9 @@
-"""How the attributes of a quantizer name its bit width."""
+"""Resolver of the bit width."""
 
 from typing import Any
 
 from qat.components.bit_width import BIT_WIDTH
-from qat.enums import BitWidthImplType, StatsOp, lookup
+from qat.enums import BitWidthImplType, StatsOp, lookup, member
 from qat.inject import ExtendedInjector, value
 
 #: Bits of grids that have one magnitude: binary and ternary ones.
@@ -31,7 +31,7 @@ def check_narrow_range(narrow_range: bool, bit_width: Any) -> None:
 
 def is_learned(bit_width_impl_type: Any) -> bool:
     """Whether this choice, by enum or name, is a learned bit width."""
-    return str(bit_width_impl_type).lower() == BitWidthImplType.PARAMETER
+    return member(BitWidthImplType, bit_width_impl_type) is BitWidthImplType.PARAMETER
 
 
 def with_bit_width(injector: Any, bit_width: int) -> dict[str, Any]:
@@ -48,13 +48,14 @@ def with_bit_width(injector: Any, bit_width: int) -> dict[str, Any]:
     if "bit_width" not in injector or getattr(injector, "float_format", None) is not None:
         raise ValueError(f"{name} has no bit width to set; choose an integer quantizer.")
     if is_learned(injector.bit_width_impl_type):
-        raise ValueError(f"{name} learns its bit width; it can not be set from outside as well.")
+        raise ValueError(f"{name} learns its bit width; it cannot be set from outside as well.")
     changes: dict[str, Any] = {"bit_width": bit_width}
     declared = injector.bit_width
     if bit_width <= declared or declared > FEW_LEVELS:
         return changes
     if "wider_class" in injector:
         changes |= {"tensor_quant": injector.wider_class, "narrow_range": True}
-    if "scaling_stats_op" in injector and str(injector.scaling_stats_op).lower() == StatsOp.AVE:
-        changes["scaling_stats_op"] = StatsOp.MAX
+    if "scaling_stats_op" in injector:
+        if member(StatsOp, injector.scaling_stats_op) is StatsOp.AVE:
+            changes["scaling_stats_op"] = StatsOp.MAX
     return changes

@@ -1,10 +1,10 @@
-"""How the attributes of a quantizer name its minifloat format."""
+"""Resolver of the minifloat format."""
 
 from typing import Any
 
 from qat.components.scaling import FloatScaling, PowerOfTwoFloatScaling
 from qat.components.stats import FloatSearchGrid, IntSearchGrid
-from qat.enums import BitWidthImplType, QuantType, RestrictValueType, StatsOp, lookup
+from qat.enums import BitWidthImplType, QuantType, RestrictValueType, StatsOp, lookup, member
 from qat.formats import NO_SPECIAL, FloatFormat, standard_bias
 from qat.inject import ExtendedInjector, value
 
@@ -20,7 +20,7 @@ OF_INTEGERS = (StatsOp.HQO, StatsOp.KL)
 
 def is_float(quant_type: Any) -> bool:
     """Whether this arithmetic, by enum or name, is that of minifloats."""
-    return str(quant_type).lower() == QuantType.FLOAT
+    return member(QuantType, quant_type) is QuantType.FLOAT
 
 
 class FloatFormatResolver(ExtendedInjector):
@@ -55,7 +55,7 @@ class FloatFormatResolver(ExtendedInjector):
     ) -> FloatFormat | None:
         if not is_float(quant_type):
             return None
-        if str(scaling_stats_op).lower() in OF_INTEGERS:
+        if member(StatsOp, scaling_stats_op) in OF_INTEGERS:
             raise NotImplementedError(
                 f"scaling_stats_op is {str(scaling_stats_op)!r} and quant_type 'float'; that "
                 f"statistic is built for integer grids: use 'mse' or 'max'."
@@ -93,9 +93,9 @@ class FloatFormatResolver(ExtendedInjector):
         return lookup(FLOAT_SCALING, restrict_scaling_type, "restrict_scaling_type")
 
 
-def _check_fixed(field: str, choice: Any) -> None:
-    if str(choice).lower() != BitWidthImplType.CONST:
+def _check_fixed(field: str, word: Any) -> None:
+    if member(BitWidthImplType, word) is not BitWidthImplType.CONST:
         raise NotImplementedError(
-            f"{field} is {str(choice)!r}; learned exponent and mantissa widths are not built: use "
+            f"{field} is {str(word)!r}; learned exponent and mantissa widths are not built: use "
             f"'const'."
         )

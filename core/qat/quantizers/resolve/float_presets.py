@@ -71,46 +71,6 @@ class ScaledFloatActMSEBase(LearnedFromMSE, ScaledFloatActBase):
     """Activations as minifloats; scale learned from the first batches' least squared error on."""
 
 
-class Fp8e4m3Mixin(ExtendedInjector):
-    """E4M3: 8 bit, 4 of them for the exponent."""
-
-    bit_width = 8
-    exponent_bit_width = 4
-    mantissa_bit_width = 3
-
-
-class Fp8e5m2Mixin(ExtendedInjector):
-    """E5M2: 8 bit, 5 of them for the exponent."""
-
-    bit_width = 8
-    exponent_bit_width = 5
-    mantissa_bit_width = 2
-
-
-class Fp6e3m2Mixin(ExtendedInjector):
-    """E3M2: 6 bit, 3 of them for the exponent."""
-
-    bit_width = 6
-    exponent_bit_width = 3
-    mantissa_bit_width = 2
-
-
-class Fp6e2m3Mixin(ExtendedInjector):
-    """E2M3: 6 bit, 2 of them for the exponent."""
-
-    bit_width = 6
-    exponent_bit_width = 2
-    mantissa_bit_width = 3
-
-
-class Fp4e2m1Mixin(ExtendedInjector):
-    """E2M1: 4 bit, 2 of them for the exponent."""
-
-    bit_width = 4
-    exponent_bit_width = 2
-    mantissa_bit_width = 1
-
-
 class FpOCPMixin(ExtendedInjector):
     """The variant of the OCP: FP8 has NaN, E5M2 infinity too; smaller formats have neither.
 

@@ -1,4 +1,4 @@
-"""How the attributes of a quantizer name its granularity: what one scale serves.
+"""Resolver of the granularity: what one scale serves.
 
 ``scaling_per_output_type`` is ``"tensor"``, ``"channel"``, ``"row"`` (all elements along the last
 dimension) or ``"group"`` (``group_size`` neighbours along ``group_dim``, the last group of each
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from qat.components.quant import GroupwiseQuant
 from qat.components.scaling import RuntimeDynamicRowStatsScaling, RuntimeDynamicStatsScaling
 from qat.components.views import OverOutputChannelView, OverRowView, OverTensorView, to_groups
-from qat.enums import ScalingImplType, ScalingPerOutputType, StatsOp, lookup
+from qat.enums import ScalingImplType, ScalingPerOutputType, StatsOp, choice, member
 from qat.inject import ExtendedInjector, this, value
 
 TENSOR, CHANNEL = ScalingPerOutputType.TENSOR, ScalingPerOutputType.CHANNEL
@@ -41,7 +41,7 @@ ROW_REDUCE_DIM = 1
 
 def reduces_rows(scaling_stats_op: Any) -> bool:
     """Whether the statistic, by enum or name, is an average over rows."""
-    return str(scaling_stats_op).lower() in OVER_ROWS
+    return member(StatsOp, scaling_stats_op) in OVER_ROWS
 
 
 class GranularityResolver(ExtendedInjector):
@@ -60,8 +60,7 @@ class GranularityResolver(ExtendedInjector):
     def scaling_per_output(scaling_per_output_type: Any, scaling_per_output_channel: Any) -> Any:
         """The granularity, a :class:`qat.enums.ScalingPerOutputType`."""
         if scaling_per_output_channel is None:
-            known = {each: each for each in ScalingPerOutputType}
-            return lookup(known, scaling_per_output_type, "scaling_per_output_type")
+            return choice(ScalingPerOutputType, scaling_per_output_type, "scaling_per_output_type")
         return CHANNEL if scaling_per_output_channel else TENSOR
 
     @value
@@ -77,21 +76,21 @@ class GranularityResolver(ExtendedInjector):
 
     @value
     def stats_reduce_dim(scaling_per_output: Any, scaling_stats_op: Any = None) -> Any:
-        by_row = scaling_per_output != TENSOR or reduces_rows(scaling_stats_op)
+        by_row = scaling_per_output is not TENSOR or reduces_rows(scaling_stats_op)
         return ROW_REDUCE_DIM if by_row else None
 
     @value
     def scaling_stats_input_view_shape_impl(
         scaling_per_output: Any, scaling_stats_op: Any = None
     ) -> Any:
-        if scaling_per_output == TENSOR and reduces_rows(scaling_stats_op):
+        if scaling_per_output is TENSOR and reduces_rows(scaling_stats_op):
             return OverOutputChannelView
         return VIEW[scaling_per_output]
 
 
 def in_granularity(quantizer: Any, scaling_per_output: Any) -> Any:
     """What a ``tensor_quant`` is: ``quantizer``, or groups of which each is handed to it."""
-    return GroupwiseQuant if scaling_per_output == GROUP else quantizer
+    return GroupwiseQuant if scaling_per_output is GROUP else quantizer
 
 
 def runtime_scaling(
@@ -104,7 +103,7 @@ def runtime_scaling(
     """
     if scaling_per_output not in DYNAMIC_SCALING:
         return scaling
-    if str(scaling_impl_type).lower() != ScalingImplType.DYNAMIC:
+    if member(ScalingImplType, scaling_impl_type) is not ScalingImplType.DYNAMIC:
         raise ValueError(
             f"{_name(module)}: scaling_per_output_type is {str(scaling_per_output)!r}, and the "
             f"{scaling_per_output}s of an activation come and go, but scaling_impl_type is "
@@ -135,7 +134,7 @@ def tracked_in(
     granularity: Any, parameters: list[Tensor], module: Any, group_dim: Any, group_size: Any
 ) -> list[Tensor]:
     """``parameters``, seen as rows where the granularity is GROUP."""
-    if granularity != GROUP:
+    if granularity is not GROUP:
         return parameters
     check_groups(module, group_dim, group_size, parameters[0].dim())
     return [to_groups(parameter.detach(), group_dim, group_size) for parameter in parameters]

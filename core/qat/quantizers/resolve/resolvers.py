@@ -1,4 +1,4 @@
-"""How the attributes of a quantizer turn into its parts: what all roles share.
+"""Resolver that all roles share: from words to parts.
 
 A quantizer is declared in words (``bit_width = 8``, ``scaling_impl_type = "stats"``). The
 ``@value`` functions here read the words and name the component, by the tables beside the
@@ -18,12 +18,7 @@ from qat.components.quant import (
 )
 from qat.components.restrict import RESTRICT
 from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
-from qat.enums import (
-    QuantType,
-    RestrictValueType,
-    StatsOp,
-    lookup,
-)
+from qat.enums import QuantType, RestrictValueType, StatsOp, lookup, member
 from qat.inject import value
 from qat.quantizers.resolve.bit_widths import BitWidthResolver, check_narrow_range
 from qat.quantizers.resolve.float_formats import FloatFormatResolver
@@ -84,11 +79,12 @@ class Resolver(
     @value
     def restrict_scaling_impl(restrict_scaling_type: Any, scaling_stats_op: Any = None) -> Any:
         implementation = lookup(RESTRICT, restrict_scaling_type, "restrict_scaling_type")
-        is_signed = str(scaling_stats_op).lower() == StatsOp.SIGNED_MAX
-        if is_signed and str(restrict_scaling_type).lower() != RestrictValueType.SIGNED_FP:
+        has_sign = member(StatsOp, scaling_stats_op) is StatsOp.SIGNED_MAX
+        restriction = member(RestrictValueType, restrict_scaling_type)
+        if has_sign and restriction is not RestrictValueType.SIGNED_FP:
             raise ValueError(
                 f"scaling_stats_op is 'signed_max', whose sign restrict_scaling_type "
-                f"{str(restrict_scaling_type)!r} can not hold; use 'signed_fp', or "
+                f"{str(restrict_scaling_type)!r} cannot hold; use 'signed_fp', or "
                 f"scaling_stats_op 'max'."
             )
         return implementation

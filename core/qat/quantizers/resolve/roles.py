@@ -1,4 +1,4 @@
-"""What depends on the role of a tensor: where the scale of a weight, activation or bias is from."""
+"""Resolvers by role: where the scale of a weight, activation or bias is from."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ from qat.components.scaling import (
     StatsFromParameterScaling,
     he_scale,
 )
-from qat.enums import ScalingImplType, ScalingPerOutputType, lookup
-from qat.inject import value
+from qat.enums import Role, ScalingImplType, ScalingPerOutputType, lookup, member
+from qat.inject import ExtendedInjector, value
 from qat.quantizers.resolve.bit_widths import is_learned
 from qat.quantizers.resolve.granularity import (
     GROUP,
@@ -29,7 +29,7 @@ from qat.quantizers.resolve.granularity import (
     tracked_in,
 )
 from qat.quantizers.resolve.resolvers import TENSOR_QUANT, Resolver
-from qat.quantizers.resolve.zero_points import is_learned_zero_point, widest
+from qat.quantizers.resolve.zero_points import is_learned_zero_point, when_shared, widest
 
 PARAMETER_SCALING = {
     ScalingImplType.CONST: ConstScaling,
@@ -40,11 +40,7 @@ PARAMETER_SCALING = {
     ScalingImplType.AFFINE_STATS: AffineStatsScaling,
     ScalingImplType.DYNAMIC: StatsFromParameterScaling,  # a parameter is always at hand
 }
-SHARED_PARAMETER_SCALING = {
-    **PARAMETER_SCALING,
-    ScalingImplType.STATS: SharedStatsFromParameterScaling,
-    ScalingImplType.DYNAMIC: SharedStatsFromParameterScaling,
-}
+SHARED_PARAMETER_SCALING = when_shared(PARAMETER_SCALING, SharedStatsFromParameterScaling)
 RUNTIME_SCALING = {
     ScalingImplType.CONST: ConstScaling,
     ScalingImplType.PARAMETER: ParameterScaling,
@@ -105,7 +101,7 @@ class ParameterResolver(Resolver):
         output_channel_dim: int = 0,
         scaling_const: Any = None,
     ) -> Any:
-        if str(scaling_impl_type).lower() == ScalingImplType.HE:
+        if member(ScalingImplType, scaling_impl_type) is ScalingImplType.HE:
             return he_scale(tracked_parameter_list, output_channel_dim)
         if scaling_const is None:
             raise ValueError(
@@ -117,6 +113,8 @@ class ParameterResolver(Resolver):
 
 class WeightResolver(WeightGroups, ParameterResolver):
     """A quantizer of the ``weight`` of its ``module``, or of those of a tuple of modules."""
+
+    role = Role.WEIGHT
 
     @value
     def tracked_parameter_list(
@@ -144,7 +142,7 @@ class WeightResolver(WeightGroups, ParameterResolver):
     def scaling_stats_permute_dims(
         module: Any, output_channel_dim: int, scaling_per_output: Any
     ) -> Any:
-        if scaling_per_output == GROUP:
+        if scaling_per_output is GROUP:
             return None
         return _dimension_first(output_channel_dim, _modules(module)[0].weight.dim())
 
@@ -161,7 +159,7 @@ class RuntimeResolver(ActGroups, Resolver):
     def scaling_stats_permute_dims(
         scaling_per_output: Any, per_channel_broadcastable_shape: Any = None
     ) -> Any:
-        per_channel = scaling_per_output == ScalingPerOutputType.CHANNEL
+        per_channel = scaling_per_output is ScalingPerOutputType.CHANNEL
         if not per_channel or per_channel_broadcastable_shape is None:
             return None
         sizes = list(per_channel_broadcastable_shape)
@@ -193,6 +191,8 @@ class RuntimeResolver(ActGroups, Resolver):
 class ActResolver(RuntimeResolver):
     """A quantizer of activations."""
 
+    role = Role.ACTIVATION
+
 
 class BiasResolver(ParameterResolver):
     """A quantizer of the ``bias`` of its ``module``.
@@ -201,6 +201,7 @@ class BiasResolver(ParameterResolver):
     weight scale; without, it comes from the bias itself.
     """
 
+    role = Role.BIAS
     requires_input_scale = False
 
     @value
@@ -221,3 +222,8 @@ class BiasResolver(ParameterResolver):
     @value
     def per_channel_broadcastable_shape(module: Any) -> tuple[int, ...]:
         return tuple(_modules(module)[0].bias.shape)
+
+
+def role_of(quantizer: type[ExtendedInjector]) -> Role | None:
+    """What ``quantizer`` quantizes; None where it derives from no resolver of a role."""
+    return quantizer.role if "role" in quantizer else None

@@ -1,4 +1,4 @@
-"""How the attributes of a quantizer name its rounding."""
+"""Resolver of the rounding."""
 
 from typing import Any
 

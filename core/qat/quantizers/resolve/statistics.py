@@ -1,11 +1,11 @@
-"""How the attributes of a quantizer name the statistic that its threshold is taken from."""
+"""Resolver of the statistic that a threshold is taken from."""
 
 from typing import Any
 
 import torch
 
 from qat.components.stats import STATS, AbsMax, AbsMinMax, IntSearchGrid
-from qat.enums import RestrictValueType, ScalingPerOutputType, StatsOp, lookup
+from qat.enums import RestrictValueType, ScalingPerOutputType, StatsOp, lookup, member
 from qat.inject import ExtendedInjector, value
 from qat.quantizers.resolve.granularity import reduces_rows
 
@@ -31,21 +31,23 @@ class StatisticsResolver(ExtendedInjector):
         scaling_stats_op: Any, scaling_per_output: Any, zero_point_impl_type: Any = None
     ) -> Any:
         implementation = lookup(STATS, scaling_stats_op, "scaling_stats_op")
-        op = str(scaling_stats_op).lower()
-        if scaling_per_output != ScalingPerOutputType.TENSOR and reduces_rows(op):
+        op = member(StatsOp, scaling_stats_op)
+        name = str(scaling_stats_op).lower()
+        is_whole = scaling_per_output is ScalingPerOutputType.TENSOR
+        if not is_whole and reduces_rows(op):
             raise ValueError(
-                f"scaling_stats_op {op!r} gives one number for the tensor; "
+                f"scaling_stats_op {name!r} gives one number for the tensor; "
                 f"set scaling_per_output_channel to False, or choose another statistic."
             )
-        if scaling_per_output != ScalingPerOutputType.TENSOR and op in WHOLE_ONLY:
+        if not is_whole and op in WHOLE_ONLY:
             raise NotImplementedError(
-                f"scaling_stats_op {op!r} is built for one scale per tensor, not for one per "
+                f"scaling_stats_op {name!r} is built for one scale per tensor, not for one per "
                 f"{scaling_per_output}; use 'mse' there."
             )
         if zero_point_impl_type is not None and op not in BOTH_SIDES:
             both = ", ".join(repr(str(each)) for each in BOTH_SIDES)
             raise ValueError(
-                f"scaling_stats_op {op!r} measures how far a tensor is from 0, but with "
+                f"scaling_stats_op {name!r} measures how far a tensor is from 0, but with "
                 f"zero_point_impl_type {str(zero_point_impl_type)!r} the grid begins at its lowest "
                 f"number: choose one of {both}."
             )
@@ -66,7 +68,8 @@ class StatisticsResolver(ExtendedInjector):
 
     @value
     def bipolar_search(restrict_scaling_type: Any) -> bool:
-        return str(restrict_scaling_type).lower() == RestrictValueType.SIGNED_FP
+        restriction = member(RestrictValueType, restrict_scaling_type)
+        return restriction is RestrictValueType.SIGNED_FP
 
     @value
     def scaling_shape_per_channel(

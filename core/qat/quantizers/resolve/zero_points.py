@@ -1,5 +1,6 @@
-"""How the attributes of a quantizer name its zero point."""
+"""Resolver of the zero point."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from qat.components.scaling import IntScaling, PowerOfTwoIntScaling
@@ -13,8 +14,14 @@ from qat.components.zero_point import (
     StatsFromParameterZeroPoint,
     ZeroZeroPoint,
 )
-from qat.enums import ScalingImplType, lookup
+from qat.enums import ScalingImplType, choice, lookup, member
 from qat.inject import ExtendedInjector, this, value
+
+
+def when_shared(table: Mapping[ScalingImplType, Any], of_all: Any) -> dict[ScalingImplType, Any]:
+    """``table`` for several layers that share a quantizer: a statistic is taken ``of_all``."""
+    return {**table, ScalingImplType.STATS: of_all, ScalingImplType.DYNAMIC: of_all}
+
 
 PARAMETER_ZERO_POINT = {
     ScalingImplType.PARAMETER: ParameterZeroPoint,
@@ -22,11 +29,7 @@ PARAMETER_ZERO_POINT = {
     ScalingImplType.STATS: StatsFromParameterZeroPoint,
     ScalingImplType.DYNAMIC: StatsFromParameterZeroPoint,  # a parameter is always at hand
 }
-SHARED_PARAMETER_ZERO_POINT = {
-    **PARAMETER_ZERO_POINT,
-    ScalingImplType.STATS: SharedStatsFromParameterZeroPoint,
-    ScalingImplType.DYNAMIC: SharedStatsFromParameterZeroPoint,
-}
+SHARED_PARAMETER_ZERO_POINT = when_shared(PARAMETER_ZERO_POINT, SharedStatsFromParameterZeroPoint)
 RUNTIME_ZERO_POINT = {
     ScalingImplType.PARAMETER: ParameterZeroPoint,
     ScalingImplType.PARAMETER_FROM_STATS: ParameterFromRuntimeZeroPoint,
@@ -34,7 +37,6 @@ RUNTIME_ZERO_POINT = {
 }
 
 LEARNED = (ScalingImplType.PARAMETER, ScalingImplType.PARAMETER_FROM_STATS)
-_KINDS = {each: each for each in ScalingImplType}
 
 
 def integer_range(int_scaling: type, is_shifted: bool) -> Any:
@@ -58,7 +60,7 @@ def widest(bounds: list[float], is_shifted: bool) -> float:
 
 def is_learned_zero_point(zero_point_impl_type: Any) -> bool:
     """Whether this choice, by enum or name, is a learned zero point."""
-    return str(zero_point_impl_type).lower() in LEARNED
+    return member(ScalingImplType, zero_point_impl_type) in LEARNED
 
 
 class ZeroPointResolver(ExtendedInjector):
@@ -91,7 +93,7 @@ class ZeroPointResolver(ExtendedInjector):
             table = SHARED_PARAMETER_ZERO_POINT
         else:
             table = PARAMETER_ZERO_POINT
-        kind = lookup(_KINDS, zero_point_impl_type, "zero_point_impl_type")
+        kind = choice(ScalingImplType, zero_point_impl_type, "zero_point_impl_type")
         if kind not in table:
             what = "activations" if tracked_parameter_list is None else "parameters"
             known = ", ".join(repr(str(each)) for each in table)

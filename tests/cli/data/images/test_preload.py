@@ -1,4 +1,4 @@
-"""Images decoded into memory, or left in files; bad files refused or left out."""
+"""Images decoded into memory or left in files; bad files."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_bad_files_are_left_out_named_and_counted(image_folder, capsys, limit):
     part = ready(image_folder, ["test"], skip_bad_files=True, memory_limit=limit).part("test")
     message = capsys.readouterr().err
     assert "warning: 2 of 12 test images left out:" in message
-    assert "ant/001.png: is no image, or is damaged" in message and "cat/003.png" in message
+    assert "ant/001.png: is not an image, or is damaged" in message and "cat/003.png" in message
     kept = torch.tensor([0, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     assert torch.equal(part.labels, whole.part("test").labels[kept])
     everything = torch.arange(len(part))

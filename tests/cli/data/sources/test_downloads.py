@@ -1,4 +1,4 @@
-"""The sets that torchvision downloads, from files of their formats served on this machine."""
+"""The sets that torchvision downloads, served on this machine."""
 
 import functools
 import gzip

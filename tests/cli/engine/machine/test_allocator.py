@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
+from qat_cli.engine.machine import allocator
 from qat_cli.engine.machine.allocator import USER_SETTINGS, keep_freed_memory
 
 FAULTS_PER_BLOCK = """
-import ctypes, resource, sys
-from qat_cli.engine.machine.allocator import keep_freed_memory
-if sys.argv[1] == "keep": assert keep_freed_memory({})
+import ctypes, resource, runpy, sys
+module = runpy.run_path(sys.argv[2])  # without torch, whose import takes longest
+if sys.argv[1] == "keep": assert module["keep_freed_memory"]({})
 libc = ctypes.CDLL(None)
 libc.malloc.restype, size = ctypes.c_void_p, 100 * 2**20  # beyond what glibc itself would keep
 def use_a_block():
@@ -32,7 +33,7 @@ needs_glibc = pytest.mark.skipif(
 @needs_glibc
 def test_a_block_used_again_needs_no_new_pages():
     def faults(word):
-        command = [sys.executable, "-c", FAULTS_PER_BLOCK, word]
+        command = [sys.executable, "-c", FAULTS_PER_BLOCK, word, allocator.__file__]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env={})
         return int(done.stdout)
 

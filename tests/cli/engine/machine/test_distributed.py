@@ -32,7 +32,7 @@ train: {epochs: 2, batch_size: 128, eval_batch_size: 64, device: cpu, backend: p
 SPY = """\
 import os
 import torch
-from qat_cli.engine import training
+from qat_cli.engine.run import training
 from qat_cli.main import run
 
 settle = training.settle

@@ -45,7 +45,7 @@ def batch_norm():
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 2, 2))
     names = list(model.state_dict())
-    synchronise_batch_norms(model)
+    synchronise_batch_norms(model, torch.device("cpu"))
     for _ in range(2):
         images, weight = torch.randn(8, 2, 5, 5) * 3 + 1, torch.randn(8, 2, 2, 2)
         model.zero_grad()

@@ -7,10 +7,11 @@ from torch import nn
 from qat.nn import QuantLinear
 from qat.quantizers import IRNetWeight
 from qat_cli.data import Batches, Part
-from qat_cli.data.images.source import MemoryImages
+from qat_cli.data.images.stores import MemoryImages
 from qat_cli.engine.evaluation.diagnosis import find_non_finite
+from qat_cli.engine.evaluation.evaluate import evaluate
 from qat_cli.engine.evaluation.metrics import Tally
-from qat_cli.engine.run.loop import evaluate, train_one_epoch
+from qat_cli.engine.run.loop import train_epoch
 from qat_cli.engine.step.objective import Objective
 from qat_cli.engine.step.optimizer import make_optimizer
 from qat_cli.engine.step.schedule import Schedule
@@ -18,7 +19,6 @@ from qat_cli.engine.step.step import Step
 from qat_cli.errors import WorkFailed
 from qat_cli.recipes.schema import OptimizerConfig, ScheduleConfig
 from qat_cli.terminal.console import Console
-from qat_cli.terminal.ticker import Ticker
 
 
 class Explodes(nn.Module):
@@ -44,8 +44,10 @@ def train(model, epoch=0, epochs=1, data=None, accumulate=1, **config):
         accumulate=accumulate,
     )
     tally, done = Tally(torch.device("cpu")), []
-    with Ticker(Console(), "epoch", 8) as ticker:
-        train_one_epoch(model, data, epoch, 0, step, tally, ticker, done.append)
+    for taken in train_epoch(model, data, step, epoch):
+        for output in taken.outputs:
+            tally.add(*output)
+        done.append(taken.batches)
     return tally.metrics(), done
 
 
