@@ -44,7 +44,6 @@ class OwnClampSte(TensorClampSte):
 OWN = {None: OwnClamp, TensorClamp: OwnClamp, TensorClampSte: OwnClampSte}
 SCALES = {"tensor": (), "channel": (6, 1), "group": (6, 5, 1)}
 ACTIVATIONS = [NO_BOUNDS, Bounds(0.0, None), Bounds(-0.3, 0.9)]
-every_scale = pytest.mark.parametrize("scale", SCALES)
 
 
 def clamp_of(kind):
@@ -86,42 +85,52 @@ def assert_same(fused, composed, x, *parameters) -> None:
             torch.testing.assert_close(a, b, rtol=tolerance, atol=30 * tolerance)
 
 
-@every_scale
-@pytest.mark.parametrize("clamp", OWN, ids=str)
-@pytest.mark.parametrize(("signed", "narrow"), [(True, False), (True, True), (False, False)])
-def test_integers_are_those_of_the_parts(signed, narrow, clamp, scale, dtype, built):
+GRIDS = [  # signed, narrow, clamp
+    (True, False, None),
+    (True, True, None),
+    (False, False, None),
+    (True, False, TensorClamp),
+    (False, False, TensorClampSte),
+]
+
+
+@pytest.mark.parametrize(("signed", "narrow", "clamp"), GRIDS)
+def test_integers_are_those_of_the_parts(signed, narrow, clamp, dtype, built):
     fused = built(IntQuant(narrow, signed, RoundSte(), clamp_of(clamp)))
     composed = built(IntQuant(narrow, signed, OwnRound(), OWN[clamp]()))
     assert (describe(fused), describe(composed)) == ("fused", "composed")
-    values = scale_for(scale, dtype)
-    zero, bits = torch.ones_like(values), torch.tensor(3.0, dtype=dtype)
-    x = sample(dtype).reshape(6, 5, 16) if scale == "group" else sample(dtype)
 
     def of(quant, bounds):
         return lambda x, scale: quant(scale, zero, bits, x, bounds)
 
-    for bounds in ACTIVATIONS:
-        for item in (x, torch.where(x.isfinite(), x, 0.1)):
-            assert_same(of(fused, bounds), of(composed, bounds), item, values)
+    for scale in SCALES:
+        values = scale_for(scale, dtype)
+        zero, bits = torch.ones_like(values), torch.tensor(3.0, dtype=dtype)
+        x = sample(dtype).reshape(6, 5, 16) if scale == "group" else sample(dtype)
+        assert_same(of(fused, NO_BOUNDS), of(composed, NO_BOUNDS), x, values)
+        for bounds in ACTIVATIONS:
+            finite = torch.where(x.isfinite(), x, 0.1)
+            assert_same(of(fused, bounds), of(composed, bounds), finite, values)
 
 
 HALF = pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 
 
 @HALF
-@every_scale
 @pytest.mark.parametrize("clamp", [TensorClamp, TensorClampSte])
-def test_integers_of_a_half_type_and_a_float32_scale_are_those_of_the_parts(
-    clamp, scale, half, built
-):
-    fused = built(IntQuant(False, True, RoundSte(), clamp()))
-    composed = built(IntQuant(False, True, OwnRound(), OWN[clamp]()))
-    values, bits = scale_for(scale, torch.float32) / 20, torch.tensor(8.0)
-    x = sample(half).reshape(6, 5, 16) if scale == "group" else sample(half)
-    for bounds in ACTIVATIONS:
-        made = [quant(values, torch.tensor(3.0), bits, x, bounds) for quant in (fused, composed)]
-        assert made[0].dtype == made[1].dtype == torch.result_type(x, values)
-        torch.testing.assert_close(*made, rtol=0, atol=0, equal_nan=True)
+def test_integers_of_a_half_type_and_a_float32_scale_are_those_of_the_parts(clamp, half, built):
+    both = (
+        built(IntQuant(False, True, RoundSte(), clamp())),
+        built(IntQuant(False, True, OwnRound(), OWN[clamp]())),
+    )
+    zero, bits = torch.tensor(3.0), torch.tensor(8.0)
+    for scale in SCALES:
+        values = scale_for(scale, torch.float32) / 20
+        x = sample(half).reshape(6, 5, 16) if scale == "group" else sample(half)
+        for bounds in ACTIVATIONS:
+            made = [quant(values, zero, bits, x, bounds) for quant in both]
+            assert made[0].dtype == made[1].dtype == torch.result_type(x, values)
+            torch.testing.assert_close(*made, rtol=0, atol=0, equal_nan=True)
 
 
 @HALF
