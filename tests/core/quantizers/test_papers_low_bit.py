@@ -8,6 +8,7 @@ from torch import nn
 
 from qat.components import LSQPlusStep
 from qat.nn import QuantIdentity, QuantReLU
+from qat.ops import Bounds
 from qat.quantizers import PACTAct, ready_made
 
 close = torch.testing.assert_close
@@ -129,7 +130,7 @@ def test_pact_takes_the_activation_function_in_front_into_its_pass(backend):
 @pytest.mark.parametrize(("lo", "hi"), [(-1.0, 1.0), (0.5, 2.0), (0.0, 6.0)])
 def test_pact_behind_a_bounded_function_is_pact_of_its_result(lo, hi):
     quant, x = built("PACTAct", max_val=1.5), torch.linspace(-3, 7, 41).double()
-    assert torch.equal(quant(x, lo, hi, None)[0], quant(torch.clamp(x, lo, hi))[0])
+    assert torch.equal(quant(x, Bounds(lo, hi))[0], quant(torch.clamp(x, lo, hi))[0])
 
 
 def lsq_reference(x, s, low, high, g):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from qat.enums import QuantType, choice
 from qat.nn.rnn.declared import Declared
-from qat.ops import int_fake_quantize
+from qat.ops import IntGrid, int_fake_quantize
 from qat.proxy import ActQuantProxyFromInjector
 from qat.tensor import QuantTensor, unwrap
 
@@ -131,8 +131,9 @@ class CoupledLSTMCell(LSTMCell):
         if not isinstance(input_gate, QuantTensor) or input_gate.missing:
             return 1.0 - unwrap(input_gate)
         signed, scale = bool(input_gate.signed), input_gate.scale
-        grid = scale, input_gate.zero_point, input_gate.bit_width
-        one = int_fake_quantize(torch.ones_like(scale), *grid, signed, self._narrow_range, True)
+        zero_point, bit_width = input_gate.zero_point, input_gate.bit_width
+        grid = IntGrid(zero_point, bit_width, signed, self._narrow_range)
+        one = int_fake_quantize(torch.ones_like(scale), scale, grid, True)
         return one - input_gate.value
 
 

@@ -1,10 +1,29 @@
-"""The two ends of an integer grid, from its bit width.
+"""Integer grid as the ops take it, and its two ends.
 
-Both functions can be called from TorchScript.
+All can be used in TorchScript.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class IntGrid(NamedTuple):
+    """The integers of a grid, and which of them stands for 0.0.
+
+    The scale is given beside it: an op may find it itself.
+
+    Args:
+        zero_point: integer-valued float, broadcastable to the tensor that is quantized.
+        bit_width: whole number from 1, 0-dimensional or broadcastable to that tensor.
+        signed, narrow_range: see :func:`min_int` and :func:`max_int`.
+    """
+
+    zero_point: Tensor
+    bit_width: Tensor
+    signed: bool
+    narrow_range: bool
 
 
 def min_int(signed: bool, narrow_range: bool, bit_width: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from qat.components import (
 )
 from qat.components.views import from_groups, to_groups
 
-SHAPES = [(2, 8), (3, 10), (1, 3), (2, 5, 3), (4, 6, 3, 3)]
+SHAPES = [(3, 10), (1, 3), (2, 5, 3), (2, 6, 3, 2)]
 
 
 def int_quant(scaling, bits=8, signed=True, zero_point=None):
@@ -62,17 +62,17 @@ def int8(group):
     return (group / scale).round().clamp(-128, 127) * scale
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dim", [0, 1, -1])
 @pytest.mark.parametrize("size", [1, 4, 32])
-def test_each_group_is_quantized_by_itself(built, shape, dim, size):
-    x = torch.randn(shape, dtype=torch.float64)
+def test_each_group_is_quantized_by_itself(built, dim, size):
     quant = built(GroupwiseQuant(int_quant(of_rows()), dim, size).double())
-    y, scale, zero_point, bit_width = quant(x)
-    torch.testing.assert_close(y, group_by_group(x, dim, size, int8))
-    assert (zero_point, bit_width) == (0.0, 8.0)
-    largest = group_by_group(x, dim, size, lambda group: group.abs().max())
-    torch.testing.assert_close(scale.expand(shape), largest / 128)
+    for shape in SHAPES:
+        x = torch.randn(shape, dtype=torch.float64)
+        y, scale, zero_point, bit_width = quant(x)
+        torch.testing.assert_close(y, group_by_group(x, dim, size, int8))
+        assert (zero_point, bit_width) == (0.0, 8.0)
+        largest = group_by_group(x, dim, size, lambda group: group.abs().max())
+        torch.testing.assert_close(scale.expand(shape), largest / 128)
 
 
 def test_statistics_of_a_weight_take_the_same_way_as_those_of_a_tensor(built, dtype):

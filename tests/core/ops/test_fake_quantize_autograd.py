@@ -1,4 +1,6 @@
-"""The fused quantizers under autograd: gradcheck, double backward, what is kept for backward."""
+"""Fused quantizers under autograd: gradcheck, double backward, what is kept, threads, kernels."""
+
+import warnings
 
 import pytest
 import torch
@@ -7,6 +9,7 @@ from torch.autograd import Function
 from torch.autograd.graph import saved_tensors_hooks
 
 from qat import ops
+from qat.ops import Bounds, IntGrid
 
 DOUBLE = torch.float64
 # For steps of 0.5 and a zero point of 1: between -8 and 7, the ends of four bits, or beyond them.
@@ -56,8 +59,8 @@ def test_int_gradient_is_that_of_a_function_without_the_rounding_error(
         q = torch.maximum(torch.minimum(x / scale + error + zero_point, high), low)
         return (q - zero_point) * scale
 
-    def op(*inputs):
-        return ops.int_fake_quantize(*inputs, signed, False, True)
+    def op(x, scale, zero_point, bits):
+        return ops.int_fake_quantize(x, scale, IntGrid(zero_point, bits, signed, False), True)
 
     assert_gradient_of(smooth, op, (x, scale, zero, torch.tensor(4.0, dtype=DOUBLE)))
 
@@ -88,16 +91,15 @@ def test_ternary_gradient_is_that_of_the_input_times_the_scale_where_not_zero(ba
 
 
 def int_quantize(x, scale):
-    return ops.int_fake_quantize(
-        x, scale, torch.zeros_like(scale), torch.tensor(3.0), True, False, True, None, 1.5
-    )
+    grid = IntGrid(torch.zeros_like(scale), torch.tensor(3.0), True, False)
+    return ops.int_fake_quantize(x, scale, grid, True, Bounds(None, 1.5))
 
 
 CALLS = {
     "int": int_quantize,
-    "binary": lambda x, scale: ops.binary_fake_quantize(x, scale, True, 0.0),
+    "binary": lambda x, scale: ops.binary_fake_quantize(x, scale, True, Bounds(0.0, None)),
     "binary_unclipped": lambda x, scale: ops.binary_fake_quantize(x, scale, False),
-    "ternary": lambda x, scale: ops.ternary_fake_quantize(x, scale, 0.5, -0.8, 0.8),
+    "ternary": lambda x, scale: ops.ternary_fake_quantize(x, scale, 0.5, Bounds(-0.8, 0.8)),
 }
 every_call = pytest.mark.parametrize("name", CALLS)
 
@@ -227,3 +229,103 @@ def test_two_uses_of_a_result_add_up(name, backend):
     one = CALLS[name](y, torch.tensor(0.5))
     (to_y,) = torch.autograd.grad(one, y, 8 * one.detach())
     assert torch.allclose(x.grad, to_y)
+
+
+# Kernels, under the names that only the native ops call
+
+
+def kernels(x: Tensor, scale: Tensor, lo, hi):
+    """Every kernel, with arguments."""
+    grad, zero, grid = torch.ones_like(x), torch.zeros_like(scale), (4 * ONE, True, False)
+    return {
+        "int_fake_quantize_forward": (x, scale, zero, *grid, lo, hi),
+        "int_fake_quantize_backward": (grad, x, scale, zero, *grid, True, lo, hi, True),
+        "binary_fake_quantize_forward": (x, scale, lo, hi),
+        "binary_fake_quantize_backward": (grad, x, scale, True, lo, hi),
+        "ternary_fake_quantize_forward": (x, scale, 0.5, lo, hi),
+        "ternary_fake_quantize_backward": (grad, x, scale, 0.5, lo, hi),
+    }
+
+
+ONE = torch.tensor(1.0)
+MEMORY = {
+    "contiguous": torch.randn(3, 4),
+    "transposed": torch.randn(4, 3).t(),
+    "empty": torch.empty(0, 4),
+    "strided": torch.randn(3, 8)[:, ::2],
+    "channels_last": torch.randn(2, 4, 3, 3).to(memory_format=torch.channels_last),
+}
+every_kernel = pytest.mark.parametrize("name", kernels(ONE, ONE, None, None))
+
+
+@every_kernel
+def test_opcheck_passes(name, use_backend):
+    use_backend("native")
+    op = getattr(torch.ops.qat, name).default
+    for x in MEMORY.values():
+        per_channel = torch.rand(x.shape[1:2] + (1,) * (x.dim() - 2)) + 0.1
+        for scale, lo, hi in ((0.3 * ONE, -0.5, 0.9), (per_channel, None, None)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # opcheck looks at .grad of what is no leaf
+                checks = ("test_schema", "test_faketensor")
+                torch.library.opcheck(op, kernels(x, scale, lo, hi)[name], test_utils=checks)
+
+
+@every_kernel
+def test_kernel_gives_shapes_for_meta_tensors(name, use_backend):
+    use_backend("native")
+    arguments = kernels(torch.randn(5, 4), torch.rand(4) + 0.1, 0.0, None)[name]
+    op = getattr(torch.ops.qat, name)
+    shapes = op(*(a.to("meta") if isinstance(a, Tensor) else a for a in arguments))
+    results = op(*arguments)
+    if isinstance(results, Tensor):
+        shapes, results = (shapes,), (results,)
+    for shape, result in zip(shapes, results, strict=True):
+        assert shape.device.type == "meta"
+        assert (shape.shape, shape.dtype) == (result.shape, result.dtype)
+
+
+# name -> shapes of x and scale, memory format; all larger than what one thread gets
+LARGE = {
+    "tensor": ((70_003,), (), torch.contiguous_format),
+    "rows": ((3, 5, 5_001), (5, 1), torch.contiguous_format),
+    "short_rows": ((3_001, 8, 3), (8, 1), torch.contiguous_format),
+    "columns": ((4, 24, 31, 29), (24, 1, 1), torch.channels_last),
+    "groups": ((20, 30, 130), (20, 30, 1), torch.contiguous_format),
+    "composed": ((20, 30, 130), (20, 1, 130), torch.contiguous_format),
+}
+
+
+def values_and_gradients(threads, function, inputs, gradient):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        leaves = [t.detach().clone().requires_grad_() for t in inputs]
+        y = function(*leaves)
+        return y.detach(), *torch.autograd.grad(y, leaves, gradient)
+    finally:
+        torch.set_num_threads(before)
+
+
+def int_of(x, scale, zero_point, bits):
+    grid = IntGrid(zero_point, bits, True, False)
+    return ops.int_fake_quantize(x, scale, grid, True, Bounds(-1.0, None))
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_one_thread_and_two_give_the_same_bits(name, dtype, use_backend):
+    use_backend("native")
+    shape, scale_shape, memory_format = LARGE[name]
+    x = torch.randn(shape).to(dtype=dtype, memory_format=memory_format)
+    scale, zero = torch.rand(scale_shape).to(dtype) + 0.05, torch.zeros(scale_shape, dtype=dtype)
+    cases = [
+        (int_of, (x, scale, zero, 4 * ONE)),
+        (lambda x, scale: ops.binary_fake_quantize(x, scale, True), (x, scale)),
+        (lambda x, scale: ops.ternary_fake_quantize(x, scale, 0.5), (x, scale)),
+    ]
+    gradient = torch.randn(shape).to(dtype)
+    for function, inputs in cases:
+        one = values_and_gradients(1, function, inputs, gradient)
+        two = values_and_gradients(2, function, inputs, gradient)
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))

@@ -25,7 +25,7 @@ from qat.components import (
     TernaryQuant,
     ZeroZeroPoint,
 )
-from qat.ops import activated, binary_sign_ste, tensor_clamp, ternary_sign_ste
+from qat.ops import NO_BOUNDS, Bounds, activated, binary_sign_ste, tensor_clamp, ternary_sign_ste
 from qat.proxy.fusion import describe
 
 
@@ -43,8 +43,7 @@ class OwnClampSte(TensorClampSte):
 
 OWN = {None: OwnClamp, TensorClamp: OwnClamp, TensorClampSte: OwnClampSte}
 SCALES = {"tensor": (), "channel": (6, 1), "group": (6, 5, 1)}
-ACTIVATIONS = [(None, None), (0.0, None), (-0.3, 0.9)]
-every_scale = pytest.mark.parametrize("scale", SCALES)
+ACTIVATIONS = [NO_BOUNDS, Bounds(0.0, None), Bounds(-0.3, 0.9)]
 
 
 def clamp_of(kind):
@@ -86,42 +85,52 @@ def assert_same(fused, composed, x, *parameters) -> None:
             torch.testing.assert_close(a, b, rtol=tolerance, atol=30 * tolerance)
 
 
-@every_scale
-@pytest.mark.parametrize("clamp", OWN, ids=str)
-@pytest.mark.parametrize(("signed", "narrow"), [(True, False), (True, True), (False, False)])
-def test_integers_are_those_of_the_parts(signed, narrow, clamp, scale, dtype, built):
+GRIDS = [  # signed, narrow, clamp
+    (True, False, None),
+    (True, True, None),
+    (False, False, None),
+    (True, False, TensorClamp),
+    (False, False, TensorClampSte),
+]
+
+
+@pytest.mark.parametrize(("signed", "narrow", "clamp"), GRIDS)
+def test_integers_are_those_of_the_parts(signed, narrow, clamp, dtype, built):
     fused = built(IntQuant(narrow, signed, RoundSte(), clamp_of(clamp)))
     composed = built(IntQuant(narrow, signed, OwnRound(), OWN[clamp]()))
     assert (describe(fused), describe(composed)) == ("fused", "composed")
-    values = scale_for(scale, dtype)
-    zero, bits = torch.ones_like(values), torch.tensor(3.0, dtype=dtype)
-    x = sample(dtype).reshape(6, 5, 16) if scale == "group" else sample(dtype)
 
     def of(quant, bounds):
-        return lambda x, scale: quant(scale, zero, bits, x, *bounds)
+        return lambda x, scale: quant(scale, zero, bits, x, bounds)
 
-    for bounds in ACTIVATIONS:
-        for item in (x, torch.where(x.isfinite(), x, 0.1)):
-            assert_same(of(fused, bounds), of(composed, bounds), item, values)
+    for scale in SCALES:
+        values = scale_for(scale, dtype)
+        zero, bits = torch.ones_like(values), torch.tensor(3.0, dtype=dtype)
+        x = sample(dtype).reshape(6, 5, 16) if scale == "group" else sample(dtype)
+        assert_same(of(fused, NO_BOUNDS), of(composed, NO_BOUNDS), x, values)
+        for bounds in ACTIVATIONS:
+            finite = torch.where(x.isfinite(), x, 0.1)
+            assert_same(of(fused, bounds), of(composed, bounds), finite, values)
 
 
 HALF = pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 
 
 @HALF
-@every_scale
 @pytest.mark.parametrize("clamp", [TensorClamp, TensorClampSte])
-def test_integers_of_a_half_type_and_a_float32_scale_are_those_of_the_parts(
-    clamp, scale, half, built
-):
-    fused = built(IntQuant(False, True, RoundSte(), clamp()))
-    composed = built(IntQuant(False, True, OwnRound(), OWN[clamp]()))
-    values, bits = scale_for(scale, torch.float32) / 20, torch.tensor(8.0)
-    x = sample(half).reshape(6, 5, 16) if scale == "group" else sample(half)
-    for bounds in ACTIVATIONS:
-        made = [quant(values, torch.tensor(3.0), bits, x, *bounds) for quant in (fused, composed)]
-        assert made[0].dtype == made[1].dtype == torch.result_type(x, values)
-        torch.testing.assert_close(*made, rtol=0, atol=0, equal_nan=True)
+def test_integers_of_a_half_type_and_a_float32_scale_are_those_of_the_parts(clamp, half, built):
+    both = (
+        built(IntQuant(False, True, RoundSte(), clamp())),
+        built(IntQuant(False, True, OwnRound(), OWN[clamp]())),
+    )
+    zero, bits = torch.tensor(3.0), torch.tensor(8.0)
+    for scale in SCALES:
+        values = scale_for(scale, torch.float32) / 20
+        x = sample(half).reshape(6, 5, 16) if scale == "group" else sample(half)
+        for bounds in ACTIVATIONS:
+            made = [quant(values, zero, bits, x, bounds) for quant in both]
+            assert made[0].dtype == made[1].dtype == torch.result_type(x, values)
+            torch.testing.assert_close(*made, rtol=0, atol=0, equal_nan=True)
 
 
 @HALF
@@ -175,10 +184,10 @@ def test_binary_and_ternary_values_are_those_of_the_parts(scale, dtype, backend)
     for kind, arguments, of_parts in cases:
         quant = kind(ParameterScaling(start), *arguments).to(dtype)
         assert describe(quant) == "fused"
-        for lo, hi in ACTIVATIONS:
+        for bounds in ACTIVATIONS:
             leaf, learned = x.clone().requires_grad_(), start.clone().requires_grad_()
-            expected = of_parts(activated(leaf, lo, hi), learned)
-            y = quant(leaf, lo, hi)[0]
+            expected = of_parts(activated(leaf, bounds), learned)
+            y = quant(leaf, bounds)[0]
             assert torch.equal(y, expected)
             found = torch.autograd.grad(y.sum(), (leaf, quant.scaling_impl.value))
             expected = torch.autograd.grad(expected.sum(), (leaf, learned))
@@ -196,7 +205,7 @@ def test_clamp_of_ones_own_or_a_delay_is_called_by_itself(kind, backend):
     for quant in delayed:
         assert describe(quant) == "composed" and not quant.fuses_activation
         x = sample(torch.float32)
-        y = quant(x, 0.0, None)[0]  # the activation is applied all the same
+        y = quant(x, Bounds(0.0, None))[0]  # the activation is applied all the same
         first = quant(torch.relu(x))[0] if isinstance(quant, BinaryQuant) else y
         assert bool((y[~y.isnan()] >= 0).all()) and first.shape == x.shape
 
@@ -209,8 +218,8 @@ def test_delayed_integers_are_composed_and_wait(built):
     quant = built(int_quant(quant_delay_steps=1))
     assert describe(quant) == "composed"
     x, one = torch.tensor([-0.7, 0.7]), torch.tensor(1.0)
-    assert quant(one, 0 * one, 4 * one, x, 0.0).tolist() == [0.0, pytest.approx(0.7)]
-    assert quant(one, 0 * one, 4 * one, x, 0.0).tolist() == [0.0, 1.0]
+    assert quant(one, 0 * one, 4 * one, x, Bounds(0.0, None)).tolist() == [0.0, pytest.approx(0.7)]
+    assert quant(one, 0 * one, 4 * one, x, Bounds(0.0, None)).tolist() == [0.0, 1.0]
 
 
 def test_part_that_is_replaced_after_construction_is_the_one_that_is_called():
@@ -274,6 +283,6 @@ def test_rescaling_quantizer_applies_an_activation_either_way(parts, backend):
         "composed" if parts else "fused"
     )
     x = sample(torch.float32)
-    for lo, hi in ACTIVATIONS:
-        expected = quant(activated(x, lo, hi))[0]
-        torch.testing.assert_close(quant(x, lo, hi)[0], expected, rtol=0, atol=0, equal_nan=True)
+    for bounds in ACTIVATIONS:
+        expected = quant(activated(x, bounds))[0]
+        torch.testing.assert_close(quant(x, bounds)[0], expected, rtol=0, atol=0, equal_nan=True)

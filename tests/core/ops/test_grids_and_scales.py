@@ -1,4 +1,4 @@
-"""Ends of the integer grid and the floor of a scale."""
+"""Ends of the integer grid, floor of a scale, plain forward values."""
 
 import pytest
 import torch
@@ -62,3 +62,10 @@ def test_floored_scale_divides_zero_to_zero_and_still_learns(dtype, backend):
     assert floored.tolist() == [smallest, smallest, 0.5]
     assert (torch.zeros(3, dtype=dtype) / floored.detach()).tolist() == [0, 0, 0]
     assert scale.grad.tolist() == [1, 1, 1]
+
+
+def test_signs_and_rounding_have_zero_gradient():
+    for function in (ops.binary_sign, ops.ternary_sign, ops.dpu_round):
+        x = torch.tensor([-2.0, 0.0, 3.5], requires_grad=True)
+        function(x).sum().backward()
+        assert x.grad.tolist() == [0, 0, 0]
