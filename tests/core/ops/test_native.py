@@ -51,6 +51,12 @@ def test_key_is_stable_and_changes_with_source_compiler_and_torch(tmp_path, monk
     assert native_build.library_name(tmp_path, GCC) != before
 
 
+def test_sources_are_those_of_all_folders():
+    folder = native_build.source_folder()
+    names = [path.relative_to(folder).as_posix() for path in native_build.source_files(folder)]
+    assert {"registration.cpp", "fake_quantize/fused.cpp", "fake_quantize/grids.h"} <= set(names)
+
+
 def test_file_that_another_one_includes_is_compiled_with_that_and_costly_ones_come_first(tmp_path):
     texts = {
         "kernel.cpp": "int a;",
