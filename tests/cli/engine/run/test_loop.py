@@ -1,5 +1,7 @@
 """Training that diverges, and evaluation."""
 
+from itertools import islice
+
 import pytest
 import torch
 from torch import nn
@@ -32,9 +34,9 @@ def batches(count=8, size=4):
     return Batches(part, [0.5], [0.5], batch_size=size)
 
 
-def train(model, epoch=0, epochs=1, data=None, accumulate=1, **config):
-    config, data = OptimizerConfig(lr=0.1, **config), data or batches()
-    step = Step(
+def step_of(model, data, epochs=1, accumulate=1, **config):
+    config = OptimizerConfig(lr=0.1, **config)
+    return Step(
         Objective(label_smoothing=0.1),
         make_optimizer(model, config),
         Schedule(ScheduleConfig(), -(-len(data) // accumulate), epochs),
@@ -43,8 +45,13 @@ def train(model, epoch=0, epochs=1, data=None, accumulate=1, **config):
         latent=[],
         accumulate=accumulate,
     )
+
+
+def train(model, epoch=0, data=None, **settings):
+    """Metrics of an epoch, and the batches done after each step."""
+    data = data or batches()
     tally, done = Tally(torch.device("cpu")), []
-    for taken in train_epoch(model, data, step, epoch):
+    for taken in train_epoch(model, data, step_of(model, data, **settings), epoch):
         for output in taken.outputs:
             tally.add(*output)
         done.append(taken.batches)
@@ -61,6 +68,22 @@ def test_an_epoch_trains_on_every_batch_and_counts_every_image():
     metrics, done = train(model)
     assert metrics.images == 8 and done == [1, 2]
     assert not torch.equal(model[1].weight, before)
+
+
+def test_who_asks_for_one_step_takes_one_and_the_rest_follows_from_there():
+    torch.manual_seed(0)
+    data = batches(12)
+    at_once, in_parts = linear(), linear()
+    in_parts.load_state_dict(at_once.state_dict())
+    train(at_once, data=data)
+    step = step_of(in_parts, data)
+    start = in_parts[1].weight.clone()
+    (first,) = islice(train_epoch(in_parts, data, step, 0), 1)
+    assert first.batches == 1 and not torch.equal(in_parts[1].weight, start)
+    assert not torch.equal(in_parts[1].weight, at_once[1].weight)
+    rest = list(train_epoch(in_parts, data, step, 0, first.batches))
+    assert [done.batches for done in rest] == [2, 3]
+    assert torch.equal(in_parts[1].weight, at_once[1].weight)
 
 
 @pytest.mark.parametrize("count", [16, 18, 23])
