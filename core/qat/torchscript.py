@@ -5,6 +5,7 @@ The only file of the library that names ``torch.jit``; compiling itself, which n
 ``PYTORCH_JIT=0`` turns it off.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -40,3 +41,13 @@ def is_available() -> bool:
 def is_scripted(module: object) -> bool:
     """Whether ``module`` is a compiled TorchScript module."""
     return is_available() and isinstance(module, torch_jit.ScriptModule)
+
+
+def compile_as_op(function: Callable[..., Any], name: str) -> None:
+    """Let compiled code call the registered op ``name`` where Python calls ``function``.
+
+    So ``function`` itself need not be readable by the compiler. This is torch's own table of such
+    functions, in which it enters ``torch.ops``; it has no public name.
+    """
+    if torch_jit is not None:
+        torch_jit._builtins._register_builtin(function, name)

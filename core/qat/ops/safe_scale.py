@@ -6,9 +6,9 @@ All functions can be called from TorchScript.
 import torch
 from torch import Tensor
 
-from qat import torchscript
-from qat.ops.native.backend import implementation
+from qat.ops.reference.ste import ScaleFromThresholdFn
 from qat.ops.ste import scalar_clamp_min_ste
+from qat.ops.table import op
 from qat.ops.values import binary_sign, smallest_normal
 
 
@@ -27,6 +27,7 @@ def floor_scale(scale: Tensor) -> Tensor:
     return scalar_clamp_min_ste(scale, smallest_normal(scale))
 
 
+@op("scale_from_threshold(Tensor threshold, Tensor int_range) -> Tensor")
 def scale_from_threshold(threshold: Tensor, int_range: Tensor) -> Tensor:
     """``floor_scale(threshold / int_range)`` in one op.
 
@@ -40,9 +41,7 @@ def scale_from_threshold(threshold: Tensor, int_range: Tensor) -> Tensor:
     >>> scale_from_threshold(torch.tensor(25.5), torch.tensor(255.0))
     tensor(0.1000)
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.scale_from_threshold(threshold, int_range)
-    return implementation().scale_from_threshold(threshold, int_range)
+    return ScaleFromThresholdFn.apply(threshold, int_range)
 
 
 def keep_from_zero(x: Tensor, lo: float) -> Tensor:

@@ -8,11 +8,13 @@ in ``torch.kthvalue``; no gradient is taken.
 import torch
 from torch import Tensor
 
-from qat import torchscript
-from qat.ops.native.backend import implementation
-from qat.ops.reference.statistics import check_rank, kth_largest_of_rows
+from qat.ops.reference.statistics import check_rank, kth_largest_of_rows, larger_magnitude
+from qat.ops.table import op
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+@op("abs_kth_largest(Tensor x, int k) -> Tensor")
 def abs_kth_largest(x: Tensor, k: int) -> Tensor:
     """The k-th largest ``|x|``; ``k = 1`` is the absolute maximum.
 
@@ -31,9 +33,17 @@ def abs_kth_largest(x: Tensor, k: int) -> Tensor:
     >>> abs_kth_largest(torch.tensor([[1.0, -4.0], [3.0, -2.0]]), 2)
     tensor(3.)
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.abs_kth_largest(x, k)
-    return implementation().abs_kth_largest(x, k)
+    if x.dtype not in DTYPES:
+        raise TypeError(
+            f"abs_kth_largest: x is of {x.dtype}; "
+            f"it needs a float16, bfloat16, float32 or float64 tensor."
+        )
+    check_rank(k, x.numel())
+    x = x.detach()
+    if k == 1:
+        lowest, highest = torch.aminmax(x)
+        return larger_magnitude(lowest, highest)
+    return kth_largest_of_rows(torch.abs(x).reshape(1, -1), k).reshape([])
 
 
 def abs_kth_largest_of_rows(x: Tensor, k: int) -> Tensor:
@@ -53,6 +63,5 @@ def abs_kth_largest_of_rows(x: Tensor, k: int) -> Tensor:
     check_rank(k, x.shape[1])
     x = x.detach()
     if k == 1:
-        lowest, highest = torch.amin(x, dim=1), torch.amax(x, dim=1)
-        return torch.maximum(highest, -lowest).abs()  # abs: of zeros, -lowest is -0
+        return larger_magnitude(torch.amin(x, dim=1), torch.amax(x, dim=1))
     return kth_largest_of_rows(torch.abs(x), k)

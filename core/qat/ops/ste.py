@@ -9,19 +9,20 @@ ones included; the result has its shape, dtype, device and memory format; NaN st
 bounds are Python numbers, tensor bounds are broadcastable to ``x``, and where ``lo > hi`` the
 result is ``hi``.
 
-Each op has a Python and a native implementation with equal results, bit for bit;
-:mod:`qat.ops.native.backend` chooses at each call. Scripted code always calls the registered
-``qat::`` op: call :func:`qat.ops.ensure_registered` before compiling a function or module that uses
-one.
+Each op has a Python implementation, below, and a native one with equal results, bit for bit;
+:mod:`qat.ops.table` chooses at each call. Scripted code always calls the registered ``qat::`` op:
+call :func:`qat.ops.ensure_registered` before compiling a function or module that uses one.
 """
 
 import torch
 from torch import Tensor
 
 from qat import torchscript
-from qat.ops.native.backend import implementation
+from qat.ops.reference import ste as reference
+from qat.ops.table import op
 
 
+@op("round_ste(Tensor x) -> Tensor")
 def round_ste(x: Tensor) -> Tensor:
     """Round to the nearest integer, ties to even; gradient: identity.
 
@@ -36,11 +37,10 @@ def round_ste(x: Tensor) -> Tensor:
     >>> y.backward(torch.ones(3)); x.grad
     tensor([1., 1., 1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.round_ste(x)
-    return implementation().round_ste(x)
+    return reference.RoundSteFn.apply(x)
 
 
+@op("ceil_ste(Tensor x) -> Tensor")
 def ceil_ste(x: Tensor) -> Tensor:
     """Round up, towards plus infinity; gradient: identity.
 
@@ -52,11 +52,10 @@ def ceil_ste(x: Tensor) -> Tensor:
     >>> ceil_ste(torch.tensor([-1.5, 0.2]))
     tensor([-1.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.ceil_ste(x)
-    return implementation().ceil_ste(x)
+    return reference.CeilSteFn.apply(x)
 
 
+@op("floor_ste(Tensor x) -> Tensor")
 def floor_ste(x: Tensor) -> Tensor:
     """Round down, towards minus infinity; gradient: identity.
 
@@ -68,11 +67,10 @@ def floor_ste(x: Tensor) -> Tensor:
     >>> floor_ste(torch.tensor([-1.5, 0.2]))
     tensor([-2.,  0.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.floor_ste(x)
-    return implementation().floor_ste(x)
+    return reference.FloorSteFn.apply(x)
 
 
+@op("round_to_zero_ste(Tensor x) -> Tensor")
 def round_to_zero_ste(x: Tensor) -> Tensor:
     """Drop the fraction, rounding towards zero; gradient: identity.
 
@@ -84,11 +82,10 @@ def round_to_zero_ste(x: Tensor) -> Tensor:
     >>> round_to_zero_ste(torch.tensor([-1.7, 1.7]))
     tensor([-1.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.round_to_zero_ste(x)
-    return implementation().round_to_zero_ste(x)
+    return reference.RoundToZeroSteFn.apply(x)
 
 
+@op("dpu_round_ste(Tensor x) -> Tensor")
 def dpu_round_ste(x: Tensor) -> Tensor:
     """Round half to even, but halves below zero up; gradient: identity.
 
@@ -102,11 +99,10 @@ def dpu_round_ste(x: Tensor) -> Tensor:
     >>> dpu_round_ste(torch.tensor([-3.5, -1.5, 0.5, 1.5]))
     tensor([-3., -1.,  0.,  2.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.dpu_round_ste(x)
-    return implementation().dpu_round_ste(x)
+    return reference.DpuRoundSteFn.apply(x)
 
 
+@op("binary_sign_ste(Tensor x) -> Tensor")
 def binary_sign_ste(x: Tensor) -> Tensor:
     """Map to {-1, +1}, both zeros to +1; gradient: identity.
 
@@ -118,11 +114,10 @@ def binary_sign_ste(x: Tensor) -> Tensor:
     >>> binary_sign_ste(torch.tensor([-0.3, -0.0, 0.0, 2.0]))
     tensor([-1.,  1.,  1.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.binary_sign_ste(x)
-    return implementation().binary_sign_ste(x)
+    return reference.BinarySignSteFn.apply(x)
 
 
+@op("ternary_sign_ste(Tensor x) -> Tensor")
 def ternary_sign_ste(x: Tensor) -> Tensor:
     """Map to {-1, 0, +1}, both zeros to 0; gradient: identity.
 
@@ -134,11 +129,10 @@ def ternary_sign_ste(x: Tensor) -> Tensor:
     >>> ternary_sign_ste(torch.tensor([-0.3, 0.0, 2.0]))
     tensor([-1.,  0.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.ternary_sign_ste(x)
-    return implementation().ternary_sign_ste(x)
+    return reference.TernarySignSteFn.apply(x)
 
 
+@op("scalar_clamp_ste(Tensor x, float lo, float hi) -> Tensor")
 def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
     """Clamp between two numbers, ``min(max(x, lo), hi)``; gradient: identity, outside as well.
 
@@ -151,11 +145,10 @@ def scalar_clamp_ste(x: Tensor, lo: float, hi: float) -> Tensor:
     >>> scalar_clamp_ste(torch.tensor([-3.0, 0.5, 3.0]), -1.0, 1.0)
     tensor([-1.0000,  0.5000,  1.0000])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.scalar_clamp_ste(x, lo, hi)
-    return implementation().scalar_clamp_ste(x, lo, hi)
+    return reference.ScalarClampSteFn.apply(x, lo, hi)
 
 
+@op("scalar_clamp_min_ste(Tensor x, float lo) -> Tensor")
 def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
     """Clamp from below, ``max(x, lo)``; gradient: identity, below as well.
 
@@ -168,11 +161,10 @@ def scalar_clamp_min_ste(x: Tensor, lo: float) -> Tensor:
     >>> scalar_clamp_min_ste(torch.tensor([-3.0, 3.0]), -1.0)
     tensor([-1.,  3.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.scalar_clamp_min_ste(x, lo)
-    return implementation().scalar_clamp_min_ste(x, lo)
+    return reference.ScalarClampMinSteFn.apply(x, lo)
 
 
+@op("tensor_clamp_ste(Tensor x, Tensor lo, Tensor hi) -> Tensor")
 def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """Clamp between tensors; gradient: identity to ``x``, outside as well, none to the bounds.
 
@@ -185,11 +177,10 @@ def tensor_clamp_ste(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp_ste(torch.tensor([-3.0, 3.0]), torch.tensor(-1.0), torch.tensor([1.0, 2.0]))
     tensor([-1.,  2.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.tensor_clamp_ste(x, lo, hi)
-    return implementation().tensor_clamp_ste(x, lo, hi)
+    return reference.TensorClampSteFn.apply(x, lo, hi)
 
 
+@op("tensor_clamp(Tensor x, Tensor lo, Tensor hi) -> Tensor")
 def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     """Clamp between tensors with the ordinary gradient, which stops where ``x`` saturates.
 
@@ -206,9 +197,7 @@ def tensor_clamp(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp(x, torch.tensor(-1.0), torch.tensor(1.0)).sum().backward(); x.grad
     tensor([0., 1., 0.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.tensor_clamp(x, lo, hi)
-    return implementation().tensor_clamp(x, lo, hi)
+    return reference.TensorClampFn.apply(x, lo, hi)
 
 
 def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
@@ -228,14 +217,22 @@ def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
     >>> tensor_clamp_ste_(x, torch.tensor(-1.0), torch.tensor(1.0)) is x, x
     (True, tensor([-1.,  1.]))
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.tensor_clamp_ste_(x, lo, hi)
-    if not torch.compiler.is_compiling():  # where inputs look like leaves and are not
+    if not torchscript.is_scripting():
         _refuse_leaf(x)
-    return implementation().tensor_clamp_ste_(x, lo, hi)
+    return _clamp_in_place(x, lo, hi)
+
+
+@op("tensor_clamp_ste_(Tensor(a!) x, Tensor lo, Tensor hi) -> Tensor(a!)")
+def _clamp_in_place(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    # The change goes through an alias that autograd does not follow, so the gradient of x stays the
+    # identity; the alias shares the version counter, so a stale saved tensor is still noticed.
+    x.detach().clamp_(lo.detach(), hi.detach())
+    return x
 
 
 def _refuse_leaf(x: Tensor) -> None:
+    if torch.compiler.is_compiling():  # where inputs look like leaves and are not
+        return
     if x.requires_grad and x.is_leaf and torch.is_grad_enabled():
         raise RuntimeError(
             "tensor_clamp_ste_ would change a parameter (a leaf that requires grad) in place; "
@@ -243,6 +240,7 @@ def _refuse_leaf(x: Tensor) -> None:
         )
 
 
+@op("abs_binary_sign_grad(Tensor x) -> Tensor")
 def abs_binary_sign_grad(x: Tensor) -> Tensor:
     """Absolute value whose gradient is that of ``x * binary_sign(x)``: never zero, +1 at ``x = 0``.
 
@@ -257,11 +255,10 @@ def abs_binary_sign_grad(x: Tensor) -> Tensor:
     >>> abs_binary_sign_grad(x).sum().backward(); x.grad
     tensor([-1.,  1.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.abs_binary_sign_grad(x)
-    return implementation().abs_binary_sign_grad(x)
+    return reference.AbsBinarySignGradFn.apply(x)
 
 
+@op("positive_ste(Tensor x, float lo) -> Tensor")
 def positive_ste(x: Tensor, lo: float) -> Tensor:
     """``max(|x|, lo)``: :func:`abs_binary_sign_grad`, then :func:`scalar_clamp_min_ste`, in one op.
 
@@ -278,6 +275,4 @@ def positive_ste(x: Tensor, lo: float) -> Tensor:
     >>> y.sum().backward(); x.grad
     tensor([-1.,  1.])
     """
-    if torchscript.is_scripting():
-        return torch.ops.qat.positive_ste(x, lo)
-    return implementation().positive_ste(x, lo)
+    return reference.PositiveSteFn.apply(x, lo)

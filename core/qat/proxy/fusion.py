@@ -6,18 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from qat.components.scaling import attribute, collects_statistics, reads_input
+from qat.ops import Bounds
 
 #: Functions ``min(max(x, lo), hi)``, and their bounds.
 CLAMPS: dict[type, Any] = {
-    nn.ReLU: (0.0, None),
-    nn.ReLU6: (0.0, 6.0),
-    nn.Hardtanh: lambda function: (float(function.min_val), float(function.max_val)),
+    nn.ReLU: Bounds(0.0, None),
+    nn.ReLU6: Bounds(0.0, 6.0),
+    nn.Hardtanh: lambda function: Bounds(float(function.min_val), float(function.max_val)),
 }
 
 
 def fused_arguments(
     function: nn.Module | None, quantizer: Any, x: Tensor
-) -> tuple[float | None, float | None, Tensor | None] | None:
+) -> tuple[Bounds, Tensor | None] | None:
     """What ``quantizer`` is called with beside ``x`` to apply ``function`` itself; None: call both.
 
     Both are called where the function is no clamp or is watched by hooks, where the quantizer has
@@ -25,7 +26,7 @@ def fused_arguments(
     function gives, and in code that is compiled, which fuses by itself.
 
     Returns:
-        The bounds ``lo`` and ``hi``, and what the function gives where statistics are taken of it.
+        The bounds, and what the function gives where statistics are taken of it.
     """
     bounds = CLAMPS.get(type(function))
     if bounds is None or torch.compiler.is_compiling() or is_watched(function):
@@ -35,12 +36,13 @@ def fused_arguments(
     parts = quantizer._modules
     if "zero_point_impl" in parts and reads_input(parts["zero_point_impl"]):
         return None
-    lo, hi = bounds if isinstance(bounds, tuple) else bounds(function)
+    if not isinstance(bounds, Bounds):
+        bounds = bounds(function)
     scaling = parts["scaling_impl"]
     if not reads_input(scaling):
-        return lo, hi, None
+        return bounds, None
     if collects_statistics(scaling):  # without gradient to x
-        return lo, hi, torch.clamp(x.detach(), lo, hi)
+        return bounds, torch.clamp(x.detach(), *bounds)
     return None
 
 

@@ -10,10 +10,12 @@ from torch.utils.checkpoint import checkpoint
 
 from qat import ops
 from qat.nn import QuantConv2d, QuantLinear, QuantReLU
-from qat.ops import recompute
+from qat.ops import Bounds, IntGrid, recompute
 from qat.quantizers import Uint8ActPerTensorFloatMaxInit
 
-GRID = (torch.tensor(0.1), torch.tensor(0.0), torch.tensor(4.0), False, False, True, 0.0)
+SCALE, ZERO, BITS = torch.tensor(0.1), torch.tensor(0.0), torch.tensor(4.0)
+#: What the op is called with behind its input.
+GRID = (SCALE, IntGrid(ZERO, BITS, False, False), True, Bounds(0.0, None))
 
 
 @pytest.fixture(autouse=True)
@@ -105,14 +107,13 @@ def test_small_inputs_are_kept_themselves(monkeypatch):
     assert not is_made_anew(build()(an_input()))
 
 
-SCALE, ZERO, BITS = GRID[:3]
 QUANTIZERS = {
     "int": lambda x: ops.int_fake_quantize(x, *GRID),
     "threshold": lambda x: ops.threshold_int_fake_quantize(x, SCALE, 0.0, 7 * SCALE, *GRID[1:])[0],
     "maximum": lambda x: ops.maximum_int_fake_quantize(
-        x, 0, [], 0.0, torch.tensor(7.0), ZERO, BITS, True, True, True
+        x, 0, [], 0.0, torch.tensor(7.0), IntGrid(ZERO, BITS, True, True), True
     )[0],
-    "binary": lambda x: ops.binary_fake_quantize(x, SCALE, True, None, 1.0),
+    "binary": lambda x: ops.binary_fake_quantize(x, SCALE, True, Bounds(None, 1.0)),
     "ternary": lambda x: ops.ternary_fake_quantize(x, SCALE, 0.5),
 }
 
@@ -173,9 +174,10 @@ def test_input_changed_in_place_before_the_backward_pass_is_refused(change):
 
 @pytest.mark.parametrize("place", [0, 1, 2], ids=["scale", "zero_point", "bit_width"])
 def test_grid_changed_in_place_before_the_backward_pass_is_refused(place):
-    layer, grid = QuantLinear(16, 4), [item + 0 for item in GRID[:3]]
-    y = layer(ops.int_fake_quantize(torch.randn(6, 16, requires_grad=True), *grid, *GRID[3:]))
-    grid[place].mul_(2)
+    layer, (scale, zero, bits) = QuantLinear(16, 4), (SCALE + 0, ZERO + 0, BITS + 0)
+    grid = scale, IntGrid(zero, bits, False, False)
+    y = layer(ops.int_fake_quantize(torch.randn(6, 16, requires_grad=True), *grid, *GRID[2:]))
+    (scale, zero, bits)[place].mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.grad(y.sum(), layer.weight)
 

@@ -1,18 +1,20 @@
 """Binary quantization: ``y = sign(x) * scale`` with ``sign(0) = 1``."""
 
-from typing import Any, Optional, Tuple
+from functools import partial
+from typing import Optional, Tuple
 
-import torch
 from torch import Tensor, nn
 
 from qat import jit
+from qat.components import fast_path
 from qat.components.bit_width import BitWidthConst
-from qat.components.buffers import remembered, scalar
+from qat.components.buffers import scalar
 from qat.components.clamp import TensorClamp, TensorClampSte
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
-from qat.components.scaling.fixed import ConstScaling
 from qat.ops import (
+    NO_BOUNDS,
+    Bounds,
     activated,
     arithmetic_dtype,
     binary_fake_quantize,
@@ -31,8 +33,8 @@ class BinaryQuant(jit.ScriptModule):
     Returns:
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 1.
 
-    Without a delay the value is one op, :func:`qat.ops.binary_fake_quantize`. ``lo`` and ``hi`` are
-    the bounds of an activation function in front; the scale is then found from ``observed``.
+    Without a delay the value is one op, :func:`qat.ops.binary_fake_quantize`. ``bounds`` are
+    those of an activation function in front; the scale is then found from ``observed``.
 
     >>> import torch; from qat.components import ConstScaling
     >>> BinaryQuant(ConstScaling(0.1))(torch.tensor([0.04, -0.6, 3.3]))[0]
@@ -53,28 +55,23 @@ class BinaryQuant(jit.ScriptModule):
         """Scale, zero point and bit width."""
         return floor_scale(self.scaling_impl(x)), self.zero_point(), self.bit_width()
 
-    def _known(self, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        scaling: Any = self._modules["scaling_impl"]
-        is_watched = scaling._forward_hooks or scaling._forward_pre_hooks
-        if type(scaling) is not ConstScaling or is_watched or torch.compiler.is_compiling():
-            return self._found(x)
-        return remembered(self, scaling.value.value, lambda: self._found(x))
-
     def forward(
         self,
         x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
+        bounds: Bounds = NO_BOUNDS,
         observed: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        observed = x if observed is None else observed
         if jit.is_scripting():
-            scale, zero_point, bit_width = self._found(x if observed is None else observed)
+            scale, zero_point, bit_width = self._found(observed)
         else:
-            scale, zero_point, bit_width = self._known(x if observed is None else observed)
+            scale, zero_point, bit_width = fast_path.remembered(
+                self, self.scaling_impl, partial(self._found, observed)
+            )
         if self.fused:
-            y = binary_fake_quantize(x, scale, self.clipped, lo, hi)
+            y = binary_fake_quantize(x, scale, self.clipped, bounds)
         else:
-            x = activated(x, lo, hi)
+            x = activated(x, bounds)
             wide = x.to(arithmetic_dtype(x, scale))
             y = self.delay_wrapper(x, self._composed(wide, scale).to(result_dtype(x, scale)))
         return y, scale, zero_point, bit_width
@@ -94,8 +91,8 @@ class ClampedBinaryQuant(BinaryQuant):
     Returns:
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 1.
 
-    Without a delay, and with ``TensorClamp`` or ``TensorClampSte``, the value is one op; ``lo``,
-    ``hi`` and ``observed`` as for :class:`BinaryQuant`.
+    Without a delay, and with ``TensorClamp`` or ``TensorClampSte``, the value is one op;
+    ``bounds`` and ``observed`` as for :class:`BinaryQuant`.
 
     Source: Hubara et al. 2016, arXiv:1602.02830, eq. 4.
     """

@@ -12,7 +12,7 @@ from qat.components.scaling.base import check_positive
 from qat.components.sharpness import ProgressiveSharpness
 from qat.enums import SignGradient, lookup
 from qat.ops import estimated_binary_quantize, floor_scale
-from qat.ops.reference.estimators import SIGN_GRADIENTS
+from qat.ops.estimators import SIGN_GRADIENTS
 
 
 class EstimatedBinaryQuant(jit.ScriptModule):

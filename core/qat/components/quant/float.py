@@ -21,6 +21,7 @@ from qat.ops import (
     result_dtype,
     scalar_clamp_ste,
 )
+from qat.ops.minifloat import overflown
 
 
 class FloatQuant(jit.ScriptModule):
@@ -122,7 +123,5 @@ class FloatQuant(jit.ScriptModule):
         q = self.tensor_clamp_impl(free, lowest, highest)
         overflow = self.overflow
         if overflow is not None:
-            q = torch.where(free > self.highest, overflow, q)
-            if self.lowest < 0.0:
-                q = torch.where(free < self.lowest, -overflow, q)
+            q = overflown(q, free, self.lowest, self.highest, overflow)
         return (q * wide_scale).to(result_dtype(x, scale))

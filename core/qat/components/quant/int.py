@@ -11,6 +11,9 @@ from qat.components.delay import DelayWrapper
 from qat.components.rounding import RoundSte
 from qat.components.stats import widened
 from qat.ops import (
+    NO_BOUNDS,
+    Bounds,
+    IntGrid,
     activated,
     arithmetic_dtype,
     int_fake_quantize,
@@ -70,7 +73,7 @@ class IntQuant(IntArithmetic):
 
     With ``RoundSte``, ``TensorClamp`` or ``TensorClampSte``, and no delay, all of it is one op,
     :func:`qat.ops.int_fake_quantize`, and ``fused`` is True; other parts are called one by one,
-    with the same integers. ``lo`` and ``hi`` are the bounds of an activation function in front.
+    with the same integers. ``bounds`` are those of an activation function in front.
     """
 
     fused: bool
@@ -110,15 +113,12 @@ class IntQuant(IntArithmetic):
         zero_point: Tensor,
         bit_width: Tensor,
         x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
+        bounds: Bounds = NO_BOUNDS,
     ) -> Tensor:
         if self.fused:
-            signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
-            return int_fake_quantize(
-                x, scale, zero_point, bit_width, signed, narrow_range, clipped, lo, hi
-            )
-        x = activated(x, lo, hi)
+            grid = IntGrid(zero_point, bit_width, self.signed, self.narrow_range)
+            return int_fake_quantize(x, scale, grid, self.clipped, bounds)
+        x = activated(x, bounds)
         return self.delay_wrapper(x, self._composed(scale, zero_point, bit_width, x))
 
     def _composed(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:

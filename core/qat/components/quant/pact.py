@@ -9,7 +9,7 @@ from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
 from qat.components.scaling.int_scaling import IntScaling
-from qat.ops import activated, pact_fake_quantize, scale_from_threshold
+from qat.ops import NO_BOUNDS, Bounds, activated, pact_fake_quantize, scale_from_threshold
 
 
 class PACTQuant(jit.ScriptModule):
@@ -26,7 +26,7 @@ class PACTQuant(jit.ScriptModule):
 
     The values are those of an unsigned integer quantizer; that one's scale is moved by the rounding
     errors inside as well (LSQ), this one's by what is clipped alone. An activation function in
-    front (``lo``, ``hi``) is taken in: a ReLU costs nothing.
+    front (``bounds``) is taken in: a ReLU costs nothing.
 
     Source: PACT, arXiv:1805.06085, eq. 1 to 3. The L2 penalty on ``alpha`` that belongs to it is a
     weight decay on the learned scales, which the optimizer is told.
@@ -49,15 +49,15 @@ class PACTQuant(jit.ScriptModule):
     def forward(
         self,
         x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
+        bounds: Bounds = NO_BOUNDS,
         observed: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         bit_width = self.msb_clamp_bit_width_impl()
         qmax = self.int_scaling_impl(bit_width)
         bound = self.scaling_impl(x if observed is None else observed)
         scale = scale_from_threshold(bound, qmax)
-        if hi is not None or (lo is not None and lo > 0.0):
-            x = activated(x, lo, hi)
+        lo = bounds.lo
+        if bounds.hi is not None or (lo is not None and lo > 0.0):
+            x = activated(x, bounds)
         y = pact_fake_quantize(x, bound, scale.detach(), qmax)
         return self.delay_wrapper(x, y), scale, self.zero_point(), bit_width

@@ -1,13 +1,19 @@
 """Integer quantization with a zero point between two integers."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
 from qat import jit
 from qat.components.quant.int import IntQuant
-from qat.ops import activated, arithmetic_dtype, int_fake_quantize, result_dtype
+from qat.ops import (
+    NO_BOUNDS,
+    Bounds,
+    IntGrid,
+    activated,
+    arithmetic_dtype,
+    int_fake_quantize,
+    result_dtype,
+)
 
 
 class RealZeroPointIntQuant(IntQuant):
@@ -32,15 +38,14 @@ class RealZeroPointIntQuant(IntQuant):
         zero_point: Tensor,
         bit_width: Tensor,
         x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
+        bounds: Bounds = NO_BOUNDS,
     ) -> Tensor:
-        x = activated(x, lo, hi)
+        x = activated(x, bounds)
         if self.fused:
             whole = torch.round(zero_point.detach())
             shift = (zero_point - whole) * scale
             moved = x.to(arithmetic_dtype(x, scale)) + shift
-            signed, narrow_range, clipped = self.signed, self.narrow_range, self.clipped
-            y = int_fake_quantize(moved, scale, whole, bit_width, signed, narrow_range, clipped)
+            grid = IntGrid(whole, bit_width, self.signed, self.narrow_range)
+            y = int_fake_quantize(moved, scale, grid, self.clipped)
             return (y - shift).to(result_dtype(x, scale))
         return self.delay_wrapper(x, self._composed(scale, zero_point, bit_width, x))

@@ -10,6 +10,8 @@ from qat.components.buffers import scalar
 from qat.components.delay import DelayWrapper
 from qat.components.scaling.base import check_positive
 from qat.ops import (
+    NO_BOUNDS,
+    Bounds,
     activated,
     arithmetic_dtype,
     floor_scale,
@@ -31,8 +33,8 @@ class TernaryQuant(jit.ScriptModule):
     Raises:
         ValueError: ``threshold`` outside its range.
 
-    Without a delay the value is one op, :func:`qat.ops.ternary_fake_quantize`. ``lo`` and ``hi``
-    are the bounds of an activation function in front; the scale is then found from ``observed``.
+    Without a delay the value is one op, :func:`qat.ops.ternary_fake_quantize`. ``bounds`` are
+    those of an activation function in front; the scale is then found from ``observed``.
 
     Gradient: to ``x`` that of the identity times ``scale`` where ``y`` is not 0, else zero.
     """
@@ -54,15 +56,14 @@ class TernaryQuant(jit.ScriptModule):
     def forward(
         self,
         x: Tensor,
-        lo: Optional[float] = None,
-        hi: Optional[float] = None,
+        bounds: Bounds = NO_BOUNDS,
         observed: Optional[Tensor] = None,
     ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
         scale = floor_scale(self.scaling_impl(x if observed is None else observed))
         if self.fused:
-            y = ternary_fake_quantize(x, scale, self.threshold, lo, hi)
+            y = ternary_fake_quantize(x, scale, self.threshold, bounds)
         else:
-            x = activated(x, lo, hi)
+            x = activated(x, bounds)
             y = self.delay_wrapper(x, self._composed(x, scale))
         return y, scale, self.zero_point(), self.bit_width()
 

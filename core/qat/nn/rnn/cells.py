@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.enums import QuantType
+from qat.enums import QuantType, choice
 from qat.nn.rnn.declared import Declared
-from qat.ops import int_fake_quantize
+from qat.ops import IntGrid, int_fake_quantize
 from qat.proxy import ActQuantProxyFromInjector
 from qat.tensor import QuantTensor, unwrap
 
@@ -120,19 +120,20 @@ class CoupledLSTMCell(LSTMCell):
     def _set_forget_gate(self, declared: Declared) -> None:
         quant = self.input_sigmoid_quant
         self._narrow_range = bool(_attribute(quant, "narrow_range", False))
-        quant_type = _attribute(quant, "quant_type", QuantType.INT)
-        if quant_type != QuantType.INT:
+        quant_type = choice(QuantType, _attribute(quant, "quant_type", QuantType.INT), "quant_type")
+        if quant_type is not QuantType.INT:
             raise NotImplementedError(
                 f"{type(declared.layer).__name__}: coupled_input_forget_gates with a sigmoid_quant "
-                f"of quant_type {str(quant_type)!r}; use an integer quantizer or None."
+                f"of quant_type {quant_type.value!r}; use an integer quantizer or None."
             )
 
     def forget_gate(self, gates: dict[str, Tensor], input_gate: Tensor | QuantTensor) -> Tensor:
         if not isinstance(input_gate, QuantTensor) or input_gate.missing:
             return 1.0 - unwrap(input_gate)
         signed, scale = bool(input_gate.signed), input_gate.scale
-        grid = scale, input_gate.zero_point, input_gate.bit_width
-        one = int_fake_quantize(torch.ones_like(scale), *grid, signed, self._narrow_range, True)
+        zero_point, bit_width = input_gate.zero_point, input_gate.bit_width
+        grid = IntGrid(zero_point, bit_width, signed, self._narrow_range)
+        one = int_fake_quantize(torch.ones_like(scale), scale, grid, True)
         return one - input_gate.value
 
 

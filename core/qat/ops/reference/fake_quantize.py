@@ -1,8 +1,9 @@
-"""Python backend of the fused quantizers: the same maths in few ops, with one tensor saved.
+"""Fused quantizers in Python: few torch ops, with one tensor saved.
 
-The public functions with their documentation are in :mod:`qat.ops.fake_quantize`. Temporaries are
-changed in place: each is made here and seen by nobody else. Scale and zero point come in the type
-that is computed in (:mod:`qat.ops.dtypes`), ``x`` as it is; ``dtype`` is that of the result.
+The ops are declared here, with flat arguments; :mod:`qat.ops.fake_quantize` documents them.
+Temporaries are changed in place: each is made here and seen by nobody else. Scale and zero point
+come in the type that is computed in (:mod:`qat.ops.dtypes`), ``x`` as it is; ``dtype`` is that of
+the result.
 """
 
 import math
@@ -14,15 +15,19 @@ from torch import Tensor
 from torch.autograd import Function
 
 from qat.ops.dtypes import arithmetic_dtype, result_dtype
-from qat.ops.integer_bounds import max_int, min_int
-from qat.ops.reference.ste import positive_ste, scale_from_threshold
+from qat.ops.int_grid import max_int, min_int
+from qat.ops.reference.ste import PositiveSteFn, ScaleFromThresholdFn
+from qat.ops.table import OPS, op
 from qat.ops.values import binary_sign, ternary_sign
 
 Bound = float | None
 
 
-def activated(x: Tensor, lo: Bound, hi: Bound) -> Tensor:
-    """The activation function in front of a quantizer: a clamp between the given bounds."""
+def bounded(x: Tensor, lo: Bound, hi: Bound) -> Tensor:
+    """The activation function in front of a quantizer, forward only: a clamp.
+
+    The gradient of a clamp passes at a bound; that of the quantizers stops there.
+    """
     return x if lo is None and hi is None else torch.clamp(x, lo, hi)
 
 
@@ -35,15 +40,15 @@ def _stopped_by_activation(grad: Tensor, x: Tensor, lo: Bound, hi: Bound) -> Ten
 
 
 def _steps(x: Tensor, scale: Tensor, lo: Bound, hi: Bound) -> Tensor:
-    """``activated(x) / scale``, a new tensor in the type of ``scale``."""
+    """``bounded(x) / scale``, a new tensor in the type of ``scale``."""
     if lo is None and hi is None:
         return x.to(scale.dtype) / scale
     return torch.clamp(x, lo, hi).to(scale.dtype).div_(scale)
 
 
 def _values(x: Tensor, scale: Tensor, lo: Bound, hi: Bound) -> Tensor:
-    """``activated(x)`` in the type of ``scale``."""
-    return activated(x, lo, hi).to(scale.dtype)
+    """``bounded(x)`` in the type of ``scale``."""
+    return bounded(x, lo, hi).to(scale.dtype)
 
 
 class IntFakeQuantizeFn(Function):
@@ -168,6 +173,11 @@ class TernaryFakeQuantizeFn(Function):
         return to_x, to_scale, None, None, None, None
 
 
+_GRID = "Tensor zero_point, Tensor bit_width, bool signed, bool narrow_range"
+_BOUNDS = "float? lo=None, float? hi=None"
+
+
+@op(f"int_fake_quantize(Tensor x, Tensor scale, {_GRID}, bool clipped, {_BOUNDS}) -> Tensor")
 def int_fake_quantize(
     x: Tensor,
     scale: Tensor,
@@ -179,58 +189,37 @@ def int_fake_quantize(
     lo: Bound = None,
     hi: Bound = None,
 ) -> Tensor:
-    wide = arithmetic_dtype(x, scale)
-    return IntFakeQuantizeFn.apply(
-        x,
-        scale.to(wide),
-        zero_point.to(wide),
-        bit_width,
-        signed,
-        narrow_range,
-        clipped,
-        lo,
-        hi,
-        result_dtype(x, scale),
-    )
+    wide, dtype = arithmetic_dtype(x, scale), result_dtype(x, scale)
+    ends = signed, narrow_range, clipped, lo, hi
+    return IntFakeQuantizeFn.apply(x, scale.to(wide), zero_point.to(wide), bit_width, *ends, dtype)
 
 
+@op(
+    "threshold_int_fake_quantize(Tensor x, Tensor stored, float smallest, Tensor int_range, "
+    f"{_GRID}, bool clipped, {_BOUNDS}) -> (Tensor, Tensor)"
+)
 def threshold_int_fake_quantize(
-    x: Tensor,
-    stored: Tensor,
-    smallest: float,
-    int_range: Tensor,
-    zero_point: Tensor,
-    bit_width: Tensor,
-    signed: bool,
-    narrow_range: bool,
-    clipped: bool,
-    lo: Bound = None,
-    hi: Bound = None,
+    x: Tensor, stored: Tensor, smallest: float, int_range: Tensor, *grid_and_bounds: Any
 ) -> tuple[Tensor, Tensor]:
-    scale = scale_from_threshold(positive_ste(stored, smallest), int_range)
-    y = int_fake_quantize(x, scale, zero_point, bit_width, signed, narrow_range, clipped, lo, hi)
-    return y, scale
+    threshold = PositiveSteFn.apply(stored, smallest)
+    scale = ScaleFromThresholdFn.apply(threshold, int_range)
+    return OPS["int_fake_quantize"].reference(x, scale, *grid_and_bounds), scale
 
 
+@op(
+    "maximum_int_fake_quantize(Tensor x, int rows, int[] shape, float smallest, Tensor int_range, "
+    f"{_GRID}, bool clipped) -> (Tensor, Tensor)"
+)
 def maximum_int_fake_quantize(
-    x: Tensor,
-    rows: int,
-    shape: Sequence[int],
-    smallest: float,
-    int_range: Tensor,
-    zero_point: Tensor,
-    bit_width: Tensor,
-    signed: bool,
-    narrow_range: bool,
-    clipped: bool,
+    x: Tensor, rows: int, shape: Sequence[int], smallest: float, int_range: Tensor, *grid: Any
 ) -> tuple[Tensor, Tensor]:
     size = torch.abs(x)
     largest = torch.max(size) if rows == 0 else torch.max(size.reshape(rows, -1), dim=1)[0]
     stored = largest.reshape(shape)
-    grid = (int_range, zero_point, bit_width, signed, narrow_range, clipped)
-    return threshold_int_fake_quantize(x, stored, smallest, *grid)
+    return OPS["threshold_int_fake_quantize"].reference(x, stored, smallest, int_range, *grid)
 
 
+@op(f"binary_fake_quantize(Tensor x, Tensor scale, bool clipped, {_BOUNDS}) -> Tensor")
 def binary_fake_quantize(
     x: Tensor, scale: Tensor, clipped: bool, lo: Bound = None, hi: Bound = None
 ) -> Tensor:
@@ -238,6 +227,7 @@ def binary_fake_quantize(
     return BinaryFakeQuantizeFn.apply(x, scale.to(wide), clipped, lo, hi, dtype)
 
 
+@op(f"ternary_fake_quantize(Tensor x, Tensor scale, float threshold, {_BOUNDS}) -> Tensor")
 def ternary_fake_quantize(
     x: Tensor, scale: Tensor, threshold: float, lo: Bound = None, hi: Bound = None
 ) -> Tensor:

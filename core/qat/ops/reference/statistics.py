@@ -1,13 +1,10 @@
-"""Python implementation of the order statistics: exact, without sorting, with shapes known ahead.
+"""Order statistics of rows: exact, without sorting, with shapes known ahead.
 
-The public functions with their documentation are in :mod:`qat.ops.statistics`. Those of rows can
-be called from TorchScript.
+:mod:`qat.ops.statistics` declares and documents the ops. All can be called from TorchScript.
 """
 
 import torch
 from torch import Tensor
-
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def _block_for(count: int, k: int) -> int:
@@ -48,15 +45,6 @@ def check_rank(k: int, count: int) -> None:
         )
 
 
-def abs_kth_largest(x: Tensor, k: int) -> Tensor:
-    if x.dtype not in _DTYPES:
-        raise TypeError(
-            f"abs_kth_largest: x is of {x.dtype}; "
-            f"it needs a float16, bfloat16, float32 or float64 tensor."
-        )
-    check_rank(k, x.numel())
-    x = x.detach()
-    if k == 1:
-        lowest, highest = torch.aminmax(x)
-        return torch.maximum(highest, -lowest).abs()  # abs: of zeros, -lowest is -0
-    return kth_largest_of_rows(torch.abs(x).reshape(1, -1), k).reshape([])
+def larger_magnitude(lowest: Tensor, highest: Tensor) -> Tensor:
+    """The largest magnitude of what lies between the two."""
+    return torch.maximum(highest, -lowest).abs()  # abs: of zeros, -lowest is -0

@@ -1,7 +1,6 @@
-"""Python backend of the straight-through ops: the reference that the native one must equal.
+"""Straight-through ops in Python: the reference that the native ones must equal.
 
-Each op is a ``torch.autograd.Function``; the public functions with their documentation are in
-:mod:`qat.ops.ste`, and this module has one function of the same name for each.
+Each is a ``torch.autograd.Function``; :mod:`qat.ops.ste` declares and documents the ops.
 """
 
 from typing import Any
@@ -153,26 +152,3 @@ class ScaleFromThresholdFn(Function):
         if ctx.needs_input_grad[1]:
             to_range = (-quotient * (threshold / int_range)).sum_to_size(int_range.shape)
         return to_threshold, to_range
-
-
-round_ste = RoundSteFn.apply
-ceil_ste = CeilSteFn.apply
-floor_ste = FloorSteFn.apply
-round_to_zero_ste = RoundToZeroSteFn.apply
-dpu_round_ste = DpuRoundSteFn.apply
-binary_sign_ste = BinarySignSteFn.apply
-ternary_sign_ste = TernarySignSteFn.apply
-scalar_clamp_ste = ScalarClampSteFn.apply
-scalar_clamp_min_ste = ScalarClampMinSteFn.apply
-tensor_clamp_ste = TensorClampSteFn.apply
-tensor_clamp = TensorClampFn.apply
-abs_binary_sign_grad = AbsBinarySignGradFn.apply
-positive_ste = PositiveSteFn.apply
-scale_from_threshold = ScaleFromThresholdFn.apply
-
-
-def tensor_clamp_ste_(x: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
-    # The change goes through an alias that autograd does not follow, so the gradient of x stays the
-    # identity; the alias shares the version counter, so a stale saved tensor is still noticed.
-    x.detach().clamp_(lo.detach(), hi.detach())
-    return x
