@@ -54,7 +54,8 @@ def _float_recipe(given: Given) -> Recipe:
     from qat_cli.recipes import Recipe, changed
     from qat_cli.recipes.schema import ModelConfig
 
-    return changed(Recipe(name="float", model=ModelConfig(name="")), given.options)
+    empty = Recipe(name="float", model=ModelConfig(name=""))
+    return changed(empty, given.options, "qat eval")
 
 
 def _answer(measurement: Measurement, split: str, source: Path, console: Console) -> None:

@@ -93,7 +93,9 @@ def recipe_from_tree(tree: Mapping[str, Any], source: str) -> Recipe:
         raise UserError(f"{source}: its recipe is not valid\n{listed}") from None
 
 
-def changed(part: Part, changes: Mapping[str, object] | Iterable[Override]) -> Part:
+def changed(
+    part: Part, changes: Mapping[str, object] | Iterable[Override], source: str | None = None
+) -> Part:
     """A copy of a recipe or of one of its sections with other values, validated as a whole.
 
     Data of another name take no ``data.fake`` along, which only the made-up images have.
@@ -101,6 +103,7 @@ def changed(part: Part, changes: Mapping[str, object] | Iterable[Override]) -> P
     Args:
         part: valid; stays as it is.
         changes: dotted keys, counted from ``part``, and their values; or what options set.
+        source: what to call ``part`` in the error; ``None`` for its name.
     Raises:
         InvalidRecipe: lists every problem with its key and the option that set it.
     """
@@ -117,8 +120,8 @@ def changed(part: Part, changes: Mapping[str, object] | Iterable[Override]) -> P
     except ValidationError as invalid:
         section = section_of(type(part))
         problems = problem_lines(invalid, lambda key: set_by(key, overrides) or "", section)
-        source = f"recipe {part.name}" if isinstance(part, Recipe) else ".".join(section)
-        raise InvalidRecipe(source, problems) from None
+        name = f"recipe {part.name}" if isinstance(part, Recipe) else ".".join(section)
+        raise InvalidRecipe(source or name, problems) from None
 
 
 def dump_recipe(recipe: Recipe) -> str:

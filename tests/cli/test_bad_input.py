@@ -80,7 +80,9 @@ def test_a_value_that_a_key_cannot_have_is_refused_by_every_command(
     qat, arguments, option, problem
 ):
     words = option.split(" ")
-    refused(qat(*arguments, *words), "1 problem", f"command line, {option}: ", problem)
+    message = refused(qat(*arguments, *words), "1 problem", f"command line, {option}: ", problem)
+    named = "qat eval" if arguments[0] == "eval" else "recipe resnet_w8a8_ptq"
+    assert message.startswith(f"error: {named}: 1 problem")
 
 
 def test_a_rule_that_matches_no_layer_is_an_error(qat):
