@@ -11,8 +11,13 @@ import torch
 from qat import quantizers
 
 HERE = Path(__file__).parent
+#: On no page, and no part of a quantizer: it writes English for one, and is a tool (tools/docs).
+MOVED_OUT = {"qat.quantizers.catalog"}
 NAMES = [
-    n for names in json.loads((HERE / "public_names.json").read_text()).values() for n in names
+    name
+    for names in json.loads((HERE / "public_names.json").read_text()).values()
+    for name in names
+    if name not in MOVED_OUT
 ]
 QUANTIZERS = json.loads((HERE / "quantizers.json").read_text())
 PLAIN = (bool, int, float, str, type(None))

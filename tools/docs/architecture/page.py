@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.docs.architecture.imports import PACKAGES, ROOT, imports, levels, parts
 from tools.docs.architecture.picture import direct
-from tools.docs.architecture.walks import layer_walk, training_walk
+from tools.docs.architecture.walks import both_walks
 from tools.docs.markdown import cell, table
 
 INTRODUCTION = """\
@@ -41,7 +41,8 @@ The files that `qat train --recipe binary_resnet` enters before the first optimi
 def page() -> str:
     """The whole text."""
     tables = [f"## The floors of `{package}`\n\n{_floors(package)}" for package in PACKAGES]
-    walks = [f"{LAYER}\n{_steps(layer_walk())}", f"{TRAINING}\n{_steps(training_walk())}"]
+    layer, training = both_walks()
+    walks = [f"{LAYER}\n{_steps(layer)}", f"{TRAINING}\n{_steps(training)}"]
     return "\n".join([INTRODUCTION, *tables, *walks])
 
 

@@ -7,7 +7,9 @@ is not counted.
 
 import contextlib
 import io
+import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -62,6 +64,17 @@ def _is_importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def both_walks() -> tuple[list[str], list[str]]:
+    """Both walks, in a fresh interpreter: what a process has cached is not entered again."""
+    code = "import json; from tools.docs.architecture.walks import layer_walk, training_walk; "
+    code += "print(json.dumps([layer_walk(), training_walk()]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    layer, training = json.loads(done.stdout.splitlines()[-1])
+    return layer, training
 
 
 def layer_walk() -> list[str]:
