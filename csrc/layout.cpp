@@ -1,6 +1,8 @@
+// How the parameters of a quantizer lie along a tensor in memory.
+
 #include "layout.h"
 
-#include <ATen/ops/full.h>
+#include <ATen/EmptyTensor.h>
 
 #include <algorithm>
 #include <numeric>
@@ -19,6 +21,24 @@ int64_t size_along(at::IntArrayRef parameters, const at::Tensor& x, int64_t dim)
 }
 
 }  // namespace
+
+at::Tensor uninitialized_like(const at::Tensor& like) {
+  return at::Tensor(at::detail::empty_strided_cpu(like.sizes(), like.strides(), like.options()));
+}
+
+at::Tensor uninitialized(at::IntArrayRef shape, at::ScalarType dtype) {
+  return at::Tensor(at::detail::empty_cpu(shape, dtype));
+}
+
+at::DimVector broadcast_shape(at::IntArrayRef a, at::IntArrayRef b) {
+  const auto &longer = a.size() > b.size() ? a : b, &shorter = a.size() > b.size() ? b : a;
+  const size_t more = longer.size() - shorter.size();
+  at::DimVector shape(longer.begin(), longer.end());
+  for (size_t i = 0; i < shorter.size(); ++i) {
+    shape[more + i] = shape[more + i] == 1 ? shorter[i] : shape[more + i];
+  }
+  return shape;
+}
 
 std::optional<Layout> find_layout(const at::Tensor& x, at::IntArrayRef parameters) {
   if (static_cast<int64_t>(parameters.size()) > x.dim()) {
@@ -70,7 +90,7 @@ at::Tensor per_channel(const at::Tensor& parameter, const at::Tensor& x, const L
     return values;
   }
   if (values.numel() == 1) {
-    return at::full({layout.channels}, values.item(), values.options());
+    return uninitialized({layout.channels}, values.scalar_type()).fill_(values.item());
   }
   std::vector<int64_t> shape(x.dim());
   for (int64_t dim = 0; dim < x.dim(); ++dim) {

@@ -23,6 +23,18 @@ inline at::Tensor as_dtype(const at::Tensor& x, at::ScalarType dtype) {
   return x.scalar_type() == dtype ? x : x.to(dtype);
 }
 
+inline at::Tensor dense(const at::Tensor& x) {
+  return x.is_non_overlapping_and_dense() ? x : x.contiguous();
+}
+
+// Memory on a CPU for a result: of the shape, dtype and order of `like`, which is dense; of a shape and
+// a dtype.
+at::Tensor uninitialized_like(const at::Tensor& like);
+at::Tensor uninitialized(at::IntArrayRef shape, at::ScalarType dtype);
+
+// The shape to which both broadcast. Where they do not, expanding one of them to it is an error.
+at::DimVector broadcast_shape(at::IntArrayRef a, at::IntArrayRef b);
+
 // The layout of x, which is dense without overlap, under parameters of broadcast shape `parameters`;
 // none where they do not lie along one run of dimensions.
 std::optional<Layout> find_layout(const at::Tensor& x, at::IntArrayRef parameters);

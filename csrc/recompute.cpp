@@ -1,3 +1,5 @@
+// Quantizing again in the backward pass.
+
 #include "recompute.h"
 
 #include <ATen/SavedTensorHooks.h>

@@ -17,7 +17,7 @@ struct Recipe {
   std::function<at::Tensor(const std::vector<at::Tensor>&)> quantize;
 };
 
-// The recipe of y if a fused quantizer made it (fake_quantize.cpp).
+// The recipe of y if a fused quantizer made it (fake_quantize/public.cpp).
 std::optional<Recipe> recipe_of(const at::Tensor& y);
 
 // Lets the convolution or matrix product whose result `out` is keep the recipe of y, its input, for

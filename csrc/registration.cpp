@@ -5,15 +5,144 @@
 // the STE ops transparent to torch.compile and torch.export. An op that is a kernel of its own (no ATen
 // inside) is defined here by schema alone: its kernel is for the CPU, its composition of ATen ops for all
 // else, meta tensors included.
+//
+// A schema has nothing but tensors and numbers. Here, and nowhere else, they are put together into what
+// the functions of csrc/ take, and taken apart for a call through the dispatcher.
 
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/library.h>
 
-#include "fake_quantize.h"
+#include "fake_quantize/quantizers.h"
 #include "recompute.h"
 #include "statistics.h"
 #include "ste.h"
 
+namespace qat {
+namespace {
+
+using at::Tensor;
+
+// The op `name`, called through the dispatcher, which knows the device.
+template <typename Signature>
+auto op(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+Tensor abs_kth_largest_no_grad(const Tensor& x, int64_t k) {
+  static const auto call = op<Tensor(const Tensor&, int64_t)>("qat::abs_kth_largest");
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return call.call(x, k);
+}
+
+// The functions of Quantizers with the arguments of their schemas.
+template <Way kWay>
+struct Flat {
+  static Tensor int_forward(
+      const Tensor& x, const Tensor& scale, const Tensor& zero_point, const Tensor& bit_width,
+      bool is_signed, bool narrow_range, Bound lo, Bound hi) {
+    return Quantizers<kWay>::int_forward(
+        x, scale, {zero_point, bit_width, is_signed, narrow_range, true}, {lo, hi});
+  }
+
+  static Gradients int_backward(
+      const Tensor& grad, const Tensor& x, const Tensor& scale, const Tensor& zero_point,
+      const Tensor& bit_width, bool is_signed, bool narrow_range, bool clipped, Bound lo, Bound hi,
+      bool all_sums) {
+    return Quantizers<kWay>::int_backward(
+        {grad}, x, scale, {zero_point, bit_width, is_signed, narrow_range, clipped}, {lo, hi},
+        all_sums);
+  }
+
+  static Tensor binary_forward(const Tensor& x, const Tensor& scale, Bound lo, Bound hi) {
+    return Quantizers<kWay>::binary_forward(x, scale, {lo, hi});
+  }
+
+  static Gradients binary_backward(
+      const Tensor& grad, const Tensor& x, const Tensor& scale, bool clipped, Bound lo, Bound hi) {
+    return Quantizers<kWay>::binary_backward({grad}, x, scale, clipped, {lo, hi});
+  }
+
+  static Tensor ternary_forward(
+      const Tensor& x, const Tensor& scale, double threshold, Bound lo, Bound hi) {
+    return Quantizers<kWay>::ternary_forward(x, scale, threshold, {lo, hi});
+  }
+
+  static Gradients ternary_backward(
+      const Tensor& grad, const Tensor& x, const Tensor& scale, double threshold, Bound lo,
+      Bound hi) {
+    return Quantizers<kWay>::ternary_backward({grad}, x, scale, threshold, {lo, hi});
+  }
+
+  static void implement(torch::Library& m) {
+    m.impl("int_fake_quantize_forward", int_forward);
+    m.impl("int_fake_quantize_backward", int_backward);
+    m.impl("binary_fake_quantize_forward", binary_forward);
+    m.impl("binary_fake_quantize_backward", binary_backward);
+    m.impl("ternary_fake_quantize_forward", ternary_forward);
+    m.impl("ternary_fake_quantize_backward", ternary_backward);
+  }
+};
+
+using Ops = Flat<Way::kDispatched>;  // their types are the signatures
+
+}  // namespace
+
+template <>
+Tensor Dispatched::int_forward(
+    const Tensor& x, const Tensor& scale, const Integers& integers, const Activation& activation) {
+  static const auto call = op<decltype(Ops::int_forward)>("qat::int_fake_quantize_forward");
+  return call.call(
+      x, scale, integers.zero_point, integers.bit_width, integers.is_signed, integers.is_narrow,
+      activation.lo, activation.hi);
+}
+
+template <>
+Gradients Dispatched::int_backward(
+    const Incoming& grad, const Tensor& x, const Tensor& scale, const Integers& integers,
+    const Activation& activation, bool all_sums) {
+  static const auto call = op<decltype(Ops::int_backward)>("qat::int_fake_quantize_backward");
+  return call.call(
+      grad.gradient, x, scale, integers.zero_point, integers.bit_width, integers.is_signed,
+      integers.is_narrow, integers.clipped, activation.lo, activation.hi, all_sums);
+}
+
+template <>
+Tensor Dispatched::binary_forward(
+    const Tensor& x, const Tensor& scale, const Activation& activation) {
+  static const auto call = op<decltype(Ops::binary_forward)>("qat::binary_fake_quantize_forward");
+  return call.call(x, scale, activation.lo, activation.hi);
+}
+
+template <>
+Gradients Dispatched::binary_backward(
+    const Incoming& grad, const Tensor& x, const Tensor& scale, bool clipped,
+    const Activation& activation) {
+  static const auto call = op<decltype(Ops::binary_backward)>("qat::binary_fake_quantize_backward");
+  return call.call(grad.gradient, x, scale, clipped, activation.lo, activation.hi);
+}
+
+template <>
+Tensor Dispatched::ternary_forward(
+    const Tensor& x, const Tensor& scale, double threshold, const Activation& activation) {
+  static const auto call = op<decltype(Ops::ternary_forward)>("qat::ternary_fake_quantize_forward");
+  return call.call(x, scale, threshold, activation.lo, activation.hi);
+}
+
+template <>
+Gradients Dispatched::ternary_backward(
+    const Incoming& grad, const Tensor& x, const Tensor& scale, double threshold,
+    const Activation& activation) {
+  static const auto call =
+      op<decltype(Ops::ternary_backward)>("qat::ternary_fake_quantize_backward");
+  return call.call(grad.gradient, x, scale, threshold, activation.lo, activation.hi);
+}
+
+}  // namespace qat
+
 TORCH_LIBRARY(qat, m) {
+  using at::Tensor;
+  using qat::Bound;
+
   m.def("round_ste(Tensor x) -> Tensor", qat::round_ste);
   m.def("ceil_ste(Tensor x) -> Tensor", qat::ceil_ste);
   m.def("floor_ste(Tensor x) -> Tensor", qat::floor_ste);
@@ -37,25 +166,45 @@ TORCH_LIBRARY(qat, m) {
   m.def(
       "int_fake_quantize(Tensor x, Tensor scale, Tensor zero_point, Tensor bit_width, bool signed, "
       "bool narrow_range, bool clipped, float? lo=None, float? hi=None) -> Tensor",
-      qat::int_fake_quantize);
+      [](const Tensor& x, const Tensor& scale, const Tensor& zero_point, const Tensor& bit_width,
+         bool is_signed, bool narrow_range, bool clipped, Bound lo, Bound hi) {
+        return qat::int_fake_quantize(
+            x, scale, {zero_point, bit_width, is_signed, narrow_range, clipped}, {lo, hi});
+      });
   m.def(
       "threshold_int_fake_quantize(Tensor x, Tensor stored, float smallest, Tensor int_range, "
       "Tensor zero_point, Tensor bit_width, bool signed, bool narrow_range, bool clipped, "
       "float? lo=None, float? hi=None) -> (Tensor, Tensor)",
-      qat::threshold_int_fake_quantize);
+      [](const Tensor& x, const Tensor& stored, double smallest, const Tensor& int_range,
+         const Tensor& zero_point, const Tensor& bit_width, bool is_signed, bool narrow_range,
+         bool clipped, Bound lo, Bound hi) {
+        return qat::threshold_int_fake_quantize(
+            x, {stored, smallest, int_range},
+            {zero_point, bit_width, is_signed, narrow_range, clipped}, {lo, hi});
+      });
   m.def(
       "maximum_int_fake_quantize(Tensor x, int rows, int[] shape, float smallest, "
       "Tensor int_range, Tensor zero_point, Tensor bit_width, bool signed, bool narrow_range, "
       "bool clipped) -> (Tensor, Tensor)",
-      qat::maximum_int_fake_quantize);
+      [](const Tensor& x, int64_t rows, at::IntArrayRef shape, double smallest,
+         const Tensor& int_range, const Tensor& zero_point, const Tensor& bit_width, bool is_signed,
+         bool narrow_range, bool clipped) {
+        return qat::maximum_int_fake_quantize(
+            x, rows, shape, smallest, int_range,
+            {zero_point, bit_width, is_signed, narrow_range, clipped});
+      });
   m.def(
       "binary_fake_quantize(Tensor x, Tensor scale, bool clipped, float? lo=None, float? hi=None) "
       "-> Tensor",
-      qat::binary_fake_quantize);
+      [](const Tensor& x, const Tensor& scale, bool clipped, Bound lo, Bound hi) {
+        return qat::binary_fake_quantize(x, scale, clipped, {lo, hi});
+      });
   m.def(
       "ternary_fake_quantize(Tensor x, Tensor scale, float threshold, float? lo=None, "
       "float? hi=None) -> Tensor",
-      qat::ternary_fake_quantize);
+      [](const Tensor& x, const Tensor& scale, double threshold, Bound lo, Bound hi) {
+        return qat::ternary_fake_quantize(x, scale, threshold, {lo, hi});
+      });
 
   m.def(
       "int_fake_quantize_forward(Tensor x, Tensor scale, Tensor zero_point, Tensor bit_width, "
@@ -83,22 +232,12 @@ TORCH_LIBRARY(qat, m) {
 
 TORCH_LIBRARY_IMPL(qat, CPU, m) {
   m.impl("abs_kth_largest", qat::abs_kth_largest_cpu);
-  m.impl("int_fake_quantize_forward", qat::fused::int_forward);
-  m.impl("int_fake_quantize_backward", qat::fused::int_backward);
-  m.impl("binary_fake_quantize_forward", qat::fused::binary_forward);
-  m.impl("binary_fake_quantize_backward", qat::fused::binary_backward);
-  m.impl("ternary_fake_quantize_forward", qat::fused::ternary_forward);
-  m.impl("ternary_fake_quantize_backward", qat::fused::ternary_backward);
+  qat::Flat<qat::Way::kFused>::implement(m);
 }
 
 TORCH_LIBRARY_IMPL(qat, CompositeExplicitAutograd, m) {
   m.impl("abs_kth_largest", qat::abs_kth_largest_composite);
-  m.impl("int_fake_quantize_forward", qat::composed::int_forward);
-  m.impl("int_fake_quantize_backward", qat::composed::int_backward);
-  m.impl("binary_fake_quantize_forward", qat::composed::binary_forward);
-  m.impl("binary_fake_quantize_backward", qat::composed::binary_backward);
-  m.impl("ternary_fake_quantize_forward", qat::composed::ternary_forward);
-  m.impl("ternary_fake_quantize_backward", qat::composed::ternary_backward);
+  qat::Flat<qat::Way::kComposed>::implement(m);
 }
 
 // No shapes but the empty one, so nothing to compose; and no gradient.

@@ -3,11 +3,7 @@
 #include "statistics.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/abs.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/topk.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <functional>
@@ -128,7 +124,7 @@ Tensor abs_kth_largest_cpu(const Tensor& x, int64_t k) {
   check_rank(k, x.numel());
   // The order of the elements does not matter, so any layout without gaps is read as it lies.
   const Tensor dense = x.is_non_overlapping_and_dense() ? x : x.contiguous();
-  Tensor result = at::empty({}, x.options());
+  Tensor result = x.new_empty({});
   if (x.element_size() == 8) {
     write_kth_largest<int64_t>(dense, k, result);
   } else if (x.element_size() == 4) {
@@ -142,25 +138,17 @@ Tensor abs_kth_largest_cpu(const Tensor& x, int64_t k) {
 Tensor abs_kth_largest_composite(const Tensor& x, int64_t k) {
   check_dtype(x);
   check_rank(k, x.numel());
-  const Tensor magnitudes = at::abs(x).reshape(-1);
+  const Tensor magnitudes = x.abs().reshape(-1);
   const int64_t from_below = x.numel() - k + 1;
   const bool is_large = k <= from_below;
-  const auto [ordered, _] = at::topk(magnitudes, std::min(k, from_below), -1, is_large);
+  const auto [ordered, _] = magnitudes.topk(std::min(k, from_below), -1, is_large);
   return ordered.select(0, -1).clone();
 }
 
 Tensor abs_kth_largest_meta(const Tensor& x, int64_t k) {
   check_dtype(x);
   check_rank(k, x.sym_numel());
-  return at::empty({}, x.options());
-}
-
-Tensor abs_kth_largest_no_grad(const Tensor& x, int64_t k) {
-  static const auto op = c10::Dispatcher::singleton()
-                             .findSchemaOrThrow("qat::abs_kth_largest", "")
-                             .typed<Tensor(const Tensor&, int64_t)>();
-  const at::AutoDispatchBelowADInplaceOrView guard;
-  return op.call(x, k);
+  return x.new_empty({});
 }
 
 }  // namespace qat

@@ -5,11 +5,9 @@
 
 namespace qat {
 
-// One implementation per dispatch key: for a CPU, for any other device, for shapes alone, and the one
-// that hands on to these without a gradient.
+// One implementation per dispatch key: for a CPU, for any other device, for shapes alone.
 at::Tensor abs_kth_largest_cpu(const at::Tensor& x, int64_t k);
 at::Tensor abs_kth_largest_composite(const at::Tensor& x, int64_t k);
 at::Tensor abs_kth_largest_meta(const at::Tensor& x, int64_t k);
-at::Tensor abs_kth_largest_no_grad(const at::Tensor& x, int64_t k);
 
 }  // namespace qat

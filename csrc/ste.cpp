@@ -3,22 +3,10 @@
 
 #include "ste.h"
 
-// The headers of the ops in use; ATen/ATen.h doubles the compile time.
-#include <ATen/ops/abs.h>
-#include <ATen/ops/add.h>
-#include <ATen/ops/ceil.h>
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/clamp_min.h>
-#include <ATen/ops/floor.h>
-#include <ATen/ops/logical_and.h>
-#include <ATen/ops/round.h>
-#include <ATen/ops/rsub.h>
-#include <ATen/ops/sign.h>
-#include <ATen/ops/trunc.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <limits>
+#include "values.h"
 
 namespace qat {
 namespace {
@@ -28,90 +16,21 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// 1 + 2 * floor(clamp(x, -1, 0)); see values.py for why this form.
-Tensor binary_sign(const Tensor& x) {
-  return at::rsub(at::floor(at::clamp(x, -1.0, 0.0)), 1, -2);
-}
-
-Tensor ternary_sign(const Tensor& x) {
-  return at::add(at::sign(x), at::clamp(x, 0.0, 0.0));
-}
-
 Tensor dpu_round(const Tensor& x) {
-  const Tensor is_negative_half = at::logical_and(x.lt(0), x.sub(at::floor(x)).eq(0.5));
-  return at::where(is_negative_half, at::ceil(x), at::round(x));
+  const Tensor is_negative_half = x.lt(0).logical_and(x.sub(x.floor()).eq(0.5));
+  return at::where(is_negative_half, x.ceil(), x.round());
 }
 
-// Hands the gradient of the output to the one input unchanged.
+using Value = std::function<Tensor(const Tensor&)>;
+
+// Hands the gradient of the output to the one input unchanged. One class for all of them, since each
+// instance of Function takes long to compile.
 // is_traceable: the backward is made of ATen ops only, so compiled autograd may look inside.
-template <typename Op>
-struct StraightThrough : Function<Op> {
+struct StraightThrough : Function<StraightThrough> {
   static constexpr bool is_traceable = true;
 
-  static variable_list backward(AutogradContext*, variable_list grads) {
-    return grads;
-  }
-};
-
-struct RoundSte : StraightThrough<RoundSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return at::round(x);
-  }
-};
-
-struct CeilSte : StraightThrough<CeilSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return at::ceil(x);
-  }
-};
-
-struct FloorSte : StraightThrough<FloorSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return at::floor(x);
-  }
-};
-
-struct RoundToZeroSte : StraightThrough<RoundToZeroSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return at::trunc(x);
-  }
-};
-
-struct DpuRoundSte : StraightThrough<DpuRoundSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return dpu_round(x);
-  }
-};
-
-struct BinarySignSte : StraightThrough<BinarySignSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return binary_sign(x);
-  }
-};
-
-struct TernarySignSte : StraightThrough<TernarySignSte> {
-  static Tensor forward(AutogradContext*, const Tensor& x) {
-    return ternary_sign(x);
-  }
-};
-
-struct ScalarClampSte : Function<ScalarClampSte> {
-  static constexpr bool is_traceable = true;
-
-  static Tensor forward(AutogradContext*, const Tensor& x, double lo, double hi) {
-    return at::clamp(x, lo, hi);
-  }
-
-  static variable_list backward(AutogradContext*, variable_list grads) {
-    return {grads[0], Tensor(), Tensor()};
-  }
-};
-
-struct ScalarClampMinSte : Function<ScalarClampMinSte> {
-  static constexpr bool is_traceable = true;
-
-  static Tensor forward(AutogradContext*, const Tensor& x, double lo) {
-    return at::clamp_min(x, lo);
+  static Tensor forward(AutogradContext*, const Tensor& x, const Value& value) {
+    return value(x);
   }
 
   static variable_list backward(AutogradContext*, variable_list grads) {
@@ -119,12 +38,16 @@ struct ScalarClampMinSte : Function<ScalarClampMinSte> {
   }
 };
 
+Tensor straight_through(const Tensor& x, const Value& value) {
+  return StraightThrough::apply(x, value);
+}
+
 struct TensorClamp : Function<TensorClamp> {
   static constexpr bool is_traceable = true;
 
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& lo, const Tensor& hi) {
     ctx->save_for_backward({x, lo, hi});
-    return at::clamp(x, lo, hi).to(x.scalar_type());
+    return x.clamp(lo, hi).to(x.scalar_type());
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -133,7 +56,7 @@ struct TensorClamp : Function<TensorClamp> {
     const Tensor below = x.lt(lo), above = x.gt(hi);
     variable_list to_inputs(3);
     if (ctx->needs_input_grad(0)) {
-      to_inputs[0] = at::where(at::logical_and(x.ge(lo), x.le(hi)), grad, 0.0);
+      to_inputs[0] = at::where(x.ge(lo).logical_and(x.le(hi)), grad, 0.0);
     }
     if (ctx->needs_input_grad(1)) {
       to_inputs[1] = at::where(below, grad, 0.0).sum_to_size_symint(lo.sym_sizes());
@@ -149,7 +72,7 @@ struct TensorClampSte : Function<TensorClampSte> {
   static constexpr bool is_traceable = true;
 
   static Tensor forward(AutogradContext*, const Tensor& x, const Tensor& lo, const Tensor& hi) {
-    return at::clamp(x, lo, hi).to(x.scalar_type());
+    return x.clamp(lo, hi).to(x.scalar_type());
   }
 
   static variable_list backward(AutogradContext*, variable_list grads) {
@@ -157,26 +80,13 @@ struct TensorClampSte : Function<TensorClampSte> {
   }
 };
 
-struct AbsBinarySignGrad : Function<AbsBinarySignGrad> {
+// max(|x|, lo), whose gradient is that of |x| with sign(0) = 1.
+struct Magnitude : Function<Magnitude> {
   static constexpr bool is_traceable = true;
 
-  static Tensor forward(AutogradContext* ctx, const Tensor& x) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, std::optional<double> lo) {
     ctx->save_for_backward({x});
-    return at::abs(x);
-  }
-
-  static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const Tensor x = ctx->get_saved_variables()[0];
-    return {grads[0].mul(binary_sign(x))};
-  }
-};
-
-struct PositiveSte : Function<PositiveSte> {
-  static constexpr bool is_traceable = true;
-
-  static Tensor forward(AutogradContext* ctx, const Tensor& x, double lo) {
-    ctx->save_for_backward({x});
-    return at::abs(x).clamp_min_(lo);
+    return lo ? x.abs().clamp_min_(*lo) : x.abs();
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -211,51 +121,40 @@ struct ScaleFromThreshold : Function<ScaleFromThreshold> {
 
 }  // namespace
 
-double smallest_normal(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kDouble:
-      return std::numeric_limits<double>::min();
-    case at::kHalf:
-      return 6.103515625e-05;  // 2^-14
-    default:
-      return std::numeric_limits<float>::min();  // that of bfloat16 as well
-  }
-}
-
 Tensor round_ste(const Tensor& x) {
-  return RoundSte::apply(x);
+  return straight_through(x, [](const Tensor& v) { return v.round(); });
 }
 
 Tensor ceil_ste(const Tensor& x) {
-  return CeilSte::apply(x);
+  return straight_through(x, [](const Tensor& v) { return v.ceil(); });
 }
 
 Tensor floor_ste(const Tensor& x) {
-  return FloorSte::apply(x);
+  return straight_through(x, [](const Tensor& v) { return v.floor(); });
 }
 
 Tensor round_to_zero_ste(const Tensor& x) {
-  return RoundToZeroSte::apply(x);
+  return straight_through(x, [](const Tensor& v) { return v.trunc(); });
 }
 
 Tensor dpu_round_ste(const Tensor& x) {
-  return DpuRoundSte::apply(x);
+  return straight_through(x, dpu_round);
 }
 
 Tensor binary_sign_ste(const Tensor& x) {
-  return BinarySignSte::apply(x);
+  return straight_through(x, binary_sign);
 }
 
 Tensor ternary_sign_ste(const Tensor& x) {
-  return TernarySignSte::apply(x);
+  return straight_through(x, ternary_sign);
 }
 
 Tensor scalar_clamp_ste(const Tensor& x, double lo, double hi) {
-  return ScalarClampSte::apply(x, lo, hi);
+  return straight_through(x, [lo, hi](const Tensor& v) { return v.clamp(lo, hi); });
 }
 
 Tensor scalar_clamp_min_ste(const Tensor& x, double lo) {
-  return ScalarClampMinSte::apply(x, lo);
+  return straight_through(x, [lo](const Tensor& v) { return v.clamp_min(lo); });
 }
 
 Tensor tensor_clamp(const Tensor& x, const Tensor& lo, const Tensor& hi) {
@@ -274,11 +173,11 @@ Tensor& tensor_clamp_ste_(Tensor& x, const Tensor& lo, const Tensor& hi) {
 }
 
 Tensor abs_binary_sign_grad(const Tensor& x) {
-  return AbsBinarySignGrad::apply(x);
+  return Magnitude::apply(x, std::nullopt);
 }
 
 Tensor positive_ste(const Tensor& x, double lo) {
-  return PositiveSte::apply(x, lo);
+  return Magnitude::apply(x, lo);
 }
 
 Tensor scale_from_threshold(const Tensor& threshold, const Tensor& int_range) {

@@ -21,7 +21,4 @@ at::Tensor abs_binary_sign_grad(const at::Tensor& x);
 at::Tensor positive_ste(const at::Tensor& x, double lo);
 at::Tensor scale_from_threshold(const at::Tensor& threshold, const at::Tensor& int_range);
 
-// The smallest positive normal number of a floating-point dtype.
-double smallest_normal(at::ScalarType dtype);
-
 }  // namespace qat

@@ -30,8 +30,10 @@ def test_the_wheel_has_every_module_of_both_packages(wheel_names):
 
 
 def test_the_wheel_has_the_sources_of_the_native_ops(wheel_names):
-    expected = {f"qat/_csrc/{path.name}" for path in (ROOT / "csrc").glob("*.cpp")}
-    assert expected
+    folder = ROOT / "csrc"
+    sources = [path for path in folder.rglob("*") if path.suffix in (".cpp", ".h")]
+    expected = {f"qat/_csrc/{path.relative_to(folder).as_posix()}" for path in sources}
+    assert len({path.parent for path in sources}) > 1
     assert expected <= set(wheel_names)
 
 

@@ -1,1 +1,1 @@
-"""Scripts that make pages of docs/ from the code."""
+"""Scripts that write files from the code."""

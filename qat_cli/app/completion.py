@@ -38,9 +38,9 @@ def complete_model(incomplete: str) -> Completion:
 
 def complete_data(incomplete: str) -> Completion:
     """The datasets by name, and folders that begin alike: the shell offers those only alone."""
-    from qat_cli.data.sources.registry import all_sources
+    from qat_cli.data.registry import SOURCES
 
-    names = _fitting(all_sources(), incomplete)
+    names = _fitting(SOURCES, incomplete)
     for name in names:
         yield name, "dataset"
     if names and incomplete:

@@ -25,12 +25,12 @@ class Given:
     """What one command line says.
 
     Args:
-        command: its name.
-        values: of the options by name; ``None`` or ``False`` where one was not given.
+        settings: flag and recipe key of each option that sets one, by name.
+        values: of all options by name; ``None`` or ``False`` where one was not given.
         words: the whole line.
     """
 
-    command: str
+    settings: Mapping[str, tuple[str, str]]
     values: Mapping[str, Any]
     words: tuple[str, ...] = ()
 
@@ -48,11 +48,11 @@ class Given:
         from qat_cli.recipes.overrides import Override
 
         found = []
-        for row in rows_of(self.command):
-            value = self.values[row.name]
-            if row.key is not None and value is not None and value is not False:
-                text = row.flag if value is True else f"{row.flag} {value}"
-                found.append(Override(tuple(row.key.split(".")), value, text))
+        for name, (flag, key) in self.settings.items():
+            value = self.values[name]
+            if value is not None and value is not False:
+                text = flag if value is True else f"{flag} {value}"
+                found.append(Override(tuple(key.split(".")), value, text))
         return found
 
     @property
@@ -91,15 +91,18 @@ class Given:
 def with_options(command: str) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
     """Declare a function as a command that has the options of ``command`` in the table."""
 
+    rows = rows_of(command)
+    settings = {row.name: (row.flag, row.key) for row in rows if row.key is not None}
+
     def declare(function: Callable[[Given], None]) -> Callable[..., None]:
         def run(context: typer.Context, **values: Any) -> None:
-            function(Given(command, values, tuple(context.meta.get(ARGUMENTS, ()))))
+            function(Given(settings, values, tuple(context.meta.get(ARGUMENTS, ()))))
 
         parameters = [
             inspect.Parameter(
                 "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
             ),
-            *(row.parameter() for row in rows_of(command)),
+            *(row.parameter() for row in rows),
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {entry.name: entry.annotation for entry in parameters}

@@ -12,7 +12,7 @@ def datasets(
     json: JsonOption = False,
 ) -> None:
     """List the datasets, and where downloads are kept."""
-    from qat_cli.data.sources.catalog import dataset_entries
+    from qat_cli.data.catalog import dataset_entries
 
     console = Console(json)
     found = dataset_entries()

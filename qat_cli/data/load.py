@@ -7,7 +7,7 @@ import os
 
 from qat_cli.data.dataset import Dataset
 from qat_cli.data.images.folder import load_folder
-from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.registry import SOURCES
 from qat_cli.data.sources.source import Loader
 from qat_cli.errors import UserError, did_you_mean
 from qat_cli.recipes import changed
@@ -16,7 +16,7 @@ from qat_cli.terminal.console import Console
 
 
 def load_data(config: DataConfig, console: Console | None = None) -> Dataset:
-    """The dataset that ``config`` names: one of :func:`all_sources`, else an image folder.
+    """The dataset that ``config`` names: one of ``SOURCES``, else an image folder.
 
     Args:
         config: the ``data`` section of a recipe.
@@ -58,7 +58,7 @@ def pinned(config: DataConfig, dataset: Dataset) -> DataConfig:
 
 def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
     channels, height, width = dataset.shape
-    source = all_sources().get(dataset.name)
+    source = SOURCES.get(dataset.name)
     # A mirrored digit is none.
     is_drawing = channels == 1 or (source is not None and source.is_drawing)
     padding, flip, crop = (
@@ -81,15 +81,14 @@ def _augmentation(config: AugmentConfig, dataset: Dataset) -> AugmentConfig:
 
 
 def _loader(name: str) -> Loader:
-    sources = all_sources()
-    if name in sources:
-        return sources[name].load
+    if name in SOURCES:
+        return SOURCES[name].load
     looks_like_path = "/" in name or os.sep in name or name.startswith("~")
     if looks_like_path or os.path.exists(name):
         return load_folder
     raise UserError(
-        f"no dataset and no folder is called {name!r}{did_you_mean(name, sources) or '.'} "
-        f"Datasets: {', '.join(sources)}; or give the path of an image folder."
+        f"no dataset and no folder is called {name!r}{did_you_mean(name, SOURCES) or '.'} "
+        f"Datasets: {', '.join(SOURCES)}; or give the path of an image folder."
     )
 
 

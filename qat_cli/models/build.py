@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from qat.nn.modes import evaluating
 from qat_cli.errors import UserError, did_you_mean
-from qat_cli.models.built_in import BUILT_IN, built_in_factory
+from qat_cli.models.built_in import BUILT_IN
 from qat_cli.models.timm_models import is_timm, timm_factory
 from qat_cli.models.user_code import is_user_code, load_factory
 from qat_cli.recipes.schema import ModelConfig
@@ -70,6 +71,13 @@ def build_model(
             "not a torch.nn.Module."
         )
     return model
+
+
+def built_in_factory(name: str) -> Callable[..., nn.Module]:
+    """What builds the model ``name`` of :data:`BUILT_IN`."""
+    file = importlib.import_module(f"qat_cli.models.{BUILT_IN[name]}")
+    factory: Callable[..., nn.Module] = getattr(file, name)
+    return factory
 
 
 def first_conv_channels(model: nn.Module) -> int | None:

@@ -5,9 +5,7 @@ It imports no torch: completion reads it.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 #: Name of a model, which is that of its factory, and the file beside this one that has it.
 BUILT_IN: Mapping[str, str] = {
@@ -21,11 +19,3 @@ BUILT_IN: Mapping[str, str] = {
 }
 #: Side in pixels of the images that a model was published for and needs at least; others take any.
 OWN_SIZE: Mapping[str, int] = {"cnv": 32}
-
-
-def built_in_factory(name: str) -> Callable[..., Any]:
-    """What builds the model ``name`` of :data:`BUILT_IN`."""
-    factory: Callable[..., Any] = getattr(
-        importlib.import_module(f"qat_cli.models.{BUILT_IN[name]}"), name
-    )
-    return factory

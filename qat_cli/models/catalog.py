@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from qat_cli.models.build import torchvision_names
-from qat_cli.models.built_in import BUILT_IN, OWN_SIZE, built_in_factory
+from qat_cli.models.build import built_in_factory, torchvision_names
+from qat_cli.models.built_in import BUILT_IN, OWN_SIZE
 from qat_cli.models.timm_models import timm_names
 
 

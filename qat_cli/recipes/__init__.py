@@ -1,6 +1,6 @@
 """Recipes: their schema, where they are, loading and changing them."""
 
-from qat_cli.recipes.changed import changed as changed
+from qat_cli.recipes.loading import changed as changed
 from qat_cli.recipes.loading import dump_recipe as dump_recipe
 from qat_cli.recipes.loading import load_recipe as load_recipe
 from qat_cli.recipes.loading import recipe_from_tree as recipe_from_tree

@@ -1,15 +1,19 @@
-"""Loading a recipe: file, overrides, validation; all problems at once."""
+"""Valid recipes: from a file, from a tree, from another recipe.
+
+All problems are reported at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from qat_cli.errors import UserError
 from qat_cli.recipes.inheritance import OF_THE_FILE, read_inherited
+from qat_cli.recipes.keys import section_of
 from qat_cli.recipes.location import list_recipes, recipe_path
 from qat_cli.recipes.overrides import (
     Override,
@@ -19,7 +23,9 @@ from qat_cli.recipes.overrides import (
     parse_override,
 )
 from qat_cli.recipes.problems import InvalidRecipe, problem_lines, set_by
-from qat_cli.recipes.schema import Recipe
+from qat_cli.recipes.schema import Recipe, StrictModel
+
+Part = TypeVar("Part", bound=StrictModel)
 
 
 def load_recipe(
@@ -85,6 +91,34 @@ def recipe_from_tree(tree: Mapping[str, Any], source: str) -> Recipe:
     except ValidationError as invalid:
         listed = "\n".join(f"  {line}" for line in problem_lines(invalid, lambda key: ""))
         raise UserError(f"{source}: its recipe is not valid\n{listed}") from None
+
+
+def changed(part: Part, changes: Mapping[str, object] | Iterable[Override]) -> Part:
+    """A copy of a recipe or of one of its sections with other values, validated as a whole.
+
+    Data of another name take no ``data.fake`` along, which only the made-up images have.
+
+    Args:
+        part: valid; stays as it is.
+        changes: dotted keys, counted from ``part``, and their values; or what options set.
+    Raises:
+        InvalidRecipe: lists every problem with its key and the option that set it.
+    """
+    if isinstance(changes, Mapping):
+        changes = [Override(tuple(key.split(".")), value, "") for key, value in changes.items()]
+    overrides = list(changes)
+    tree = part.model_dump()
+    for override in overrides:
+        apply_override(tree, override)
+        if override.path == ("data", "name") and override.value != "fake":
+            tree["data"]["fake"] = None
+    try:
+        return type(part).model_validate(tree)
+    except ValidationError as invalid:
+        section = section_of(type(part))
+        problems = problem_lines(invalid, lambda key: set_by(key, overrides) or "", section)
+        source = f"recipe {part.name}" if isinstance(part, Recipe) else ".".join(section)
+        raise InvalidRecipe(source, problems) from None
 
 
 def dump_recipe(recipe: Recipe) -> str:

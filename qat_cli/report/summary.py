@@ -150,5 +150,7 @@ def read_summary(path: Path) -> RunSummary:
 
 
 def _metrics(figures: Mapping[str, Any]) -> Metrics:
-    found = {key: math.nan if value is None else value for key, value in figures.items()}
+    found: dict[str, Any] = {
+        key: math.nan if value is None else value for key, value in figures.items()
+    }
     return Metrics(**found)

@@ -201,7 +201,7 @@ def test_input_and_output_quantizers_can_be_one(backend):
 
 
 # there: BatchNorm2dToQuantScaleBias reports converted keys as missing; see
-# core/nn/test_batch_norm.py::test_loaded_batch_norm_computes_what_it_did
+# core/nn/test_scale_bias.py::test_loaded_batch_norm_computes_what_it_did
 
 
 # there: negating a quantized tensor with a zero point, or its lowest value, is wrong

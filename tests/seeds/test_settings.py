@@ -46,6 +46,28 @@ print(json.dumps({
     "warnings": [str(warning.message) for warning in caught],
 }))
 """
+#: Imports torch once, then runs the program in a copy of itself per environment: flags are read
+#: when ``qat`` is imported.
+ONE_AFTER_THE_OTHER = """
+import json, os, sys, traceback
+import torch
+for name, variables in json.loads(sys.argv[1]).items():
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.environ.update(variables)
+            for stream, ending in ((1, "out"), (2, "err")):
+                os.dup2(os.open(f"{name}.{ending}", os.O_CREAT | os.O_WRONLY), stream)
+            exec(sys.argv[2], {})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(status)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        sys.exit(f"{name}: " + open(f"{name}.err").read())
+"""
 STUB_COMPILER = """#!/bin/sh
 case "$*" in *--version*|*-v*|*-dumpversion*|*-dumpfullversion*) echo "stub 13.0.0"; exit 0;; esac
 echo "ste.cpp:1: error: this is the stub compiler speaking"
@@ -71,8 +93,28 @@ def stub(tmp_path_factory):
     return {"CXX": str(compiler), "QAT_CACHE_DIR": str(folder / "cache")}
 
 
+def in_each(environments, folder, **variables):
+    """Run the program in each environment; what it prints goes to files in ``folder``."""
+    clean = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith(("QAT_", "BREVITAS_", "PYTORCH_JIT")) or name == "QAT_CACHE_DIR"
+    }
+    clean["PYTHONPATH"] = str(Path(qat.__file__).resolve().parents[1])
+    clean["OMP_NUM_THREADS"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(environments), PROGRAM],
+        env={**clean, **variables},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
-def answers(stub):
+def answers(stub, tmp_path_factory):
     """What the program printed in each environment, and its standard error as ``"stderr"``."""
     environments = {
         "jit": {"QAT_JIT": "1"},
@@ -82,28 +124,16 @@ def answers(stub):
         "native": {"QAT_NATIVE_STE_BACKEND": "1"},
         "no_reinit": {"QAT_REINIT_ON_STATE_DICT_LOAD": "0"},
     }
-    clean = {
-        name: text
-        for name, text in os.environ.items()
-        if not name.startswith(("QAT_", "BREVITAS_", "PYTORCH_JIT")) or name == "QAT_CACHE_DIR"
-    }
-    clean["PYTHONPATH"] = str(Path(qat.__file__).resolve().parents[1])
-    clean["OMP_NUM_THREADS"] = "1"
-    started = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            env={**clean, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name, variables in environments.items()
-    }
+    folder = tmp_path_factory.mktemp("answers")
+    # torch reads this one itself, at its import
+    without = {name: given for name, given in environments.items() if "PYTORCH_JIT" in given}
+    in_each(without, folder, PYTORCH_JIT="0")
+    in_each({name: environments[name] for name in environments if name not in without}, folder)
     found = {}
-    for name, process in started.items():
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, f"{name}: {err}"
-        found[name] = {**json.loads(out.splitlines()[-1]), "stderr": err}
+    for name in environments:
+        printed = (folder / f"{name}.out").read_text()
+        found[name] = json.loads(printed.splitlines()[-1])
+        found[name]["stderr"] = (folder / f"{name}.err").read_text()
     return found
 
 

@@ -1,4 +1,4 @@
-"""The catalogue says in words what a declaration says in attributes; the words are from here."""
+"""The catalogue's words against declarations."""
 
 import pytest
 from torch import nn

@@ -1,4 +1,4 @@
-"""The porting table: what it says is there can be imported, what it says is missing cannot."""
+"""The porting table against the library and Brevitas."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""The pages of the documentation, and what makes those that are generated."""
+"""Generators of the documentation's pages, and the texts in them."""

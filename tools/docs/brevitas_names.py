@@ -1,4 +1,6 @@
-"""Lists the public names of Brevitas into ``brevitas_names.json``, the ground of ``porting.md``.
+"""List of the public names of Brevitas: ``brevitas_names.json``.
+
+The ground of ``porting.md``.
 
 Run with Brevitas on the path and without qat, from the root of the repository after ``make
 oracle``: ``PYTHONPATH=.venv/oracle python -m tools.docs.brevitas_names``.

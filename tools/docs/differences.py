@@ -1,4 +1,4 @@
-"""Where our numbers are meant to differ from those of Brevitas, and why.
+"""Wanted differences between our numbers and those of Brevitas.
 
 ``tests/oracle`` compares everything else; ``porting.md`` lists these.
 """

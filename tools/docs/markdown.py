@@ -1,4 +1,4 @@
-"""GitHub's Markdown, as far as the generated pages need it."""
+"""Markdown as GitHub reads it, for the generated pages."""
 
 import re
 import textwrap

@@ -1,4 +1,7 @@
-"""Stub ``minifloat.pyi``: the classes of the minifloat table, for editors and type checkers."""
+"""Stub ``minifloat.pyi``: the classes of the minifloat table.
+
+For editors and type checkers, which do not see classes that a loop makes.
+"""
 
 from collections import defaultdict
 

@@ -1,4 +1,6 @@
-"""Where the public names of Brevitas are in qat, as data: the ground of ``porting.md``.
+"""Table of the public names of Brevitas and their places here.
+
+The ground of ``porting.md``.
 
 A name that qat has too, in the module that :data:`COUNTERPARTS` names, needs no entry. One that is
 called otherwise stands in :data:`RENAMED`, one that is not there in :data:`MISSING` with the
@@ -52,8 +54,8 @@ ONE_PROXY_PER_ROLE = (
 #: Pattern of full Brevitas names -> why there is nothing of the name.
 MISSING = {
     "brevitas.config.LOGGING_LEVEL": "Python's `logging` and `warnings` filters decide",
-    "brevitas.config.env_to_bool": "private here; a value that is no boolean is an error",
-    "brevitas.config.strtobool": "private here; a value that is no boolean is an error",
+    "brevitas.config.env_to_bool": "private here; a value that is not a boolean is an error",
+    "brevitas.config.strtobool": "private here; a value that is not a boolean is an error",
     "brevitas.quant.solver.*": (
         "how words become parts is in `qat.quantizers.resolvers`; declare the attribute itself "
         "(`scaling_impl = MyScaling`) in place of a solver"

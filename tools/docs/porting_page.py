@@ -1,4 +1,4 @@
-"""``porting.md``: what became of every public name of Brevitas, and what behaves otherwise."""
+"""Page ``porting.md``: every public name of Brevitas, and what differs."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The written parts of ``porting.md``."""
+"""Written parts of ``porting.md``."""
 
 INTRODUCTION = """\
 # Coming from Brevitas
@@ -44,7 +44,7 @@ DIFFERENCES = """\
 
 - `QAT_JIT`, `QAT_IGNORE_MISSING_KEYS`, `QAT_VERBOSE`, `QAT_NATIVE_STE_BACKEND` and
   `QAT_REINIT_ON_STATE_DICT_LOAD` are read; where one is unset, `BREVITAS_JIT` and so on is. A value
-  that is no boolean is an error at import that names variable and value.
+  that is not a boolean is an error at import that names variable and value.
 - The flags of `qat.config` are bools and can be set at run time: `config.JIT_ENABLED = True` holds
   for the quantizers built afterwards.
 - Without a C++ compiler there is one warning, whatever `VERBOSE` says, and the Python ops are used.

@@ -1,4 +1,4 @@
-"""``quantizers.md``: the catalogue of the ready-made quantizers as a page."""
+"""Page ``quantizers.md``: the catalogue of the ready-made quantizers."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What ``qat.inject`` takes from the ``dependencies`` package, and how; nothing else imports it.
+"""Adapter to the ``dependencies`` package; nothing else imports it.
 
 The package is imported and its ``this`` built up without the warnings that its 7.7 release gives
 on every use (it advises against itself; the tutorial that defines this library is written on it).

@@ -1,4 +1,4 @@
-"""``ExtendedInjector``: a class whose attributes assemble themselves into objects on access."""
+"""``ExtendedInjector``: a class whose attributes assemble themselves on access."""
 
 import copyreg
 import inspect

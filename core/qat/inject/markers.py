@@ -1,4 +1,4 @@
-"""``this`` and ``value``: two ways of saying that an attribute is computed when asked for."""
+"""``this`` and ``value``: attributes that are computed when asked for."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One resolution of one attribute: the walk over the graph of attributes, free of shared state."""
+"""One resolution of one attribute: a walk without shared state."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A post-training step: the call that all of them share, and its report.
+"""A post-training step: its call and its report.
 
 A step changes a trained model in place, without labels and without training it, and says per layer
 what it did. It knows nothing of files, consoles or recipes.

@@ -1,5 +1,9 @@
 """Ready-made quantizers, by the names of the public library Brevitas."""
 
+from qat.quantizers import float_presets as float_presets
+from qat.quantizers import presets as presets
+from qat.quantizers import resolvers as resolvers
+from qat.quantizers import roles as roles
 from qat.quantizers.ready.accumulators import ClampTo8bit as ClampTo8bit
 from qat.quantizers.ready.accumulators import RoundTo8bit as RoundTo8bit
 from qat.quantizers.ready.accumulators import ShiftRoundSaturateTo8bit as ShiftRoundSaturateTo8bit

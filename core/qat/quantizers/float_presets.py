@@ -1,4 +1,4 @@
-"""The documented path of the groups of attributes for minifloats of one's own."""
+"""Documented path of the attribute groups for minifloats of one's own."""
 
 from qat.quantizers.ready.minifloat import Fp4e2m1Mixin as Fp4e2m1Mixin
 from qat.quantizers.ready.minifloat import Fp6e2m3Mixin as Fp6e2m3Mixin

@@ -1,4 +1,4 @@
-"""The documented path of the groups of attributes for quantizers of one's own."""
+"""Documented path of the attribute groups for quantizers of one's own."""
 
 from qat.quantizers.resolve.presets import SMALLEST_THRESHOLD as SMALLEST_THRESHOLD
 from qat.quantizers.resolve.presets import ConstantScale as ConstantScale

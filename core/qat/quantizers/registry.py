@@ -1,4 +1,7 @@
-"""The ready-made quantizers by name, found in the modules that declare them."""
+"""Registry of the ready-made quantizers by name.
+
+They are found in the modules of ``ready``, which declare them.
+"""
 
 import difflib
 import functools

@@ -1,4 +1,4 @@
-"""The documented path of the resolvers by role."""
+"""Documented path of the resolvers by role."""
 
 from qat.quantizers.resolve.roles import PARAMETER_CLAMP as PARAMETER_CLAMP
 from qat.quantizers.resolve.roles import PARAMETER_SCALING as PARAMETER_SCALING

@@ -13,8 +13,8 @@ from qat.tensor.kind import widest
 
 def as_metadata(name: str, x: Any, value: Tensor) -> Any:
     """A scale, zero point or bit width as a tensor that broadcasts to ``value``, or None."""
-    if x is None:
-        return None
+    if x is None or (isinstance(x, Tensor) and x.dim() == 0):
+        return x
     if isinstance(x, (int, float)):
         return torch.full((), x, dtype=_number_dtype(x, value.dtype), device=value.device)
     if not isinstance(x, Tensor):

@@ -75,14 +75,26 @@ class QuantTensor(Operators):
         training: Tensor | bool | None = None,
         format: Format | None = None,
     ) -> None:
+        bit_width = as_bits(bit_width, as_format(format))
+        kind = kind_of(format, as_flag("signed", signed))
+        self._fill(value, scale, zero_point, bit_width, kind, as_flag("training", training))
+
+    def _fill(
+        self,
+        value: Any,
+        scale: Any,
+        zero_point: Any,
+        bit_width: Any,
+        kind: GridKind,
+        training: bool | None,
+    ) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"value must be a torch.Tensor, not {type(value).__name__}.")
         self.value = value
         self.scale = as_metadata("scale", scale, value)
         self.zero_point = as_metadata("zero_point", zero_point, value)
-        self.bit_width = as_metadata("bit_width", as_bits(bit_width, as_format(format)), value)
-        self.kind = kind_of(format, as_flag("signed", signed))
-        self.training = as_flag("training", training)
+        self.bit_width = as_metadata("bit_width", bit_width, value)
+        self.kind, self.training = kind, training
 
     @classmethod
     def of_quantizer(cls, made: tuple[Any, ...], kind: GridKind, training: bool) -> QuantTensor:
@@ -187,26 +199,29 @@ class QuantTensor(Operators):
             raise TypeError(
                 f"QuantTensor has no field {', '.join(unknown)}; known: {', '.join(FIELDS)}."
             )
-        current = {
-            "value": self.value,
-            "scale": self.scale,
-            "zero_point": self.zero_point,
-            "bit_width": self.bit_width,
-            "signed": self.signed,
-            "training": self.training,
-            "format": self.float_format,
-        }
-        if isinstance(fields.get("format"), IntFormat):
-            del current["bit_width"], current["signed"]
-        changed = QuantTensor(**{**current, **fields})
-        if not GRID_FIELDS.intersection(fields):
-            changed.kind = self.kind
-        return changed
+        kind, bit_width = self.kind, fields.get("bit_width", self.bit_width)
+        if not GRID_FIELDS.isdisjoint(fields):
+            format, signed = as_format(fields.get("format", kind.float_format)), kind.signed
+            if isinstance(format, IntFormat):  # says both
+                bit_width, signed = fields.get("bit_width"), None
+            bit_width = as_bits(bit_width, format)
+            kind = kind_of(format, as_flag("signed", fields.get("signed", signed)))
+        return self._with(kind, {**fields, "bit_width": bit_width})
 
     def on_same_grid(self, **fields: Any) -> QuantTensor:
-        """:meth:`set` for fields that hold the same numbers as before, arranged in another way."""
-        changed = self.set(**fields)
-        changed.kind = self.kind
+        """A copy with tensors that hold the same numbers as before, arranged in another way."""
+        return self._with(self.kind, fields)
+
+    def _with(self, kind: GridKind, fields: dict[str, Any]) -> QuantTensor:
+        changed = QuantTensor.__new__(QuantTensor)
+        changed._fill(
+            fields.get("value", self.value),
+            fields.get("scale", self.scale),
+            fields.get("zero_point", self.zero_point),
+            fields.get("bit_width", self.bit_width),
+            kind,
+            as_flag("training", fields.get("training", self.training)),
+        )
         return changed
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Which class was taken for which, counted beside loss and accuracy."""
+"""Pairs of true and predicted class, counted beside loss and accuracy."""
 
 from __future__ import annotations
 

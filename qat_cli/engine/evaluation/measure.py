@@ -1,4 +1,4 @@
-"""Measurements of a model that exists: a checkpoint, or float weights on a model."""
+"""Measurements of checkpoints, and of float weights on a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of a command, and the backend of its quantizers: Python, C++ or TorchScript."""
+"""The device of a command, and the backend of its quantizers."""
 
 from __future__ import annotations
 

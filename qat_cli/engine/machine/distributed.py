@@ -1,4 +1,4 @@
-"""The processes that share the work of a command: who they are, and what they tell each other.
+"""The processes of a command, and the exchange between them.
 
 ``torchrun`` and ``--nproc`` start several processes with the same command line and tell each its
 place in environment variables. :func:`joined` reads them. One process alone is the usual case, in
@@ -126,7 +126,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def agreeing() -> Iterator[None]:
-    """What happens inside succeeds in all processes or fails in all.
+    """Inside this context all processes succeed, or all of them fail.
 
     Nothing may be exchanged in there: a process that has failed would not take part.
 
@@ -168,7 +168,7 @@ def one_by_machine(what: str) -> Iterator[None]:
 
 
 def from_first(make: Callable[[], Made]) -> Made:
-    """What ``make`` gives in the first process, where alone it is called.
+    """The result of ``make`` in the first process, where alone it is called.
 
     Raises:
         SaidElsewhere: in the others, where it failed in the first.
@@ -194,7 +194,7 @@ def from_first(make: Callable[[], Made]) -> Made:
 
 
 def gathered(value: Any) -> list[Any]:
-    """What every process has, in their order; plain values."""
+    """The ``value`` of every process, in their order; plain values."""
     if size() == 1:
         return [value]
     found: list[Any] = [None] * size()
@@ -287,7 +287,7 @@ def _exchanging() -> Iterator[None]:
 
 
 def _as_the_job_ends(error: BaseException) -> BaseException:
-    """What this process ends with, where ``error`` came up in it."""
+    """The error that this process ends with, where ``error`` came up in it."""
     if isinstance(error, SaidElsewhere):
         return error
     is_told_by_first = isinstance(error, Interrupted)  # which all agreed on

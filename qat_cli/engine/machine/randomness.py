@@ -85,7 +85,7 @@ def restore_random_states(states: Mapping[str, Any]) -> None:
 
 @contextmanager
 def kept_random_states() -> Iterator[None]:
-    """What is drawn inside this context does not change what is drawn after it."""
+    """Numbers drawn inside this context do not change those drawn after it."""
     states = random_states()
     try:
         yield

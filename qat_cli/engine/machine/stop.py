@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that the training loop grants between two steps.
+"""Ctrl-C and SIGTERM, granted between two training steps.
 
 Where several processes work together, the wish of one is that of all: they stop after the same
 step.

@@ -1,4 +1,4 @@
-"""Advice where memory runs out: the error recognised, a batch that would fit."""
+"""Advice where memory runs out: a batch that would fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes that are in use on a device, and bytes that are still to be had."""
+"""Bytes in use on a device, and bytes still to be had."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of a step, summed over the processes that made it together.
+"""The gradient of a step, summed over the processes.
 
 By hand, not by torch's DistributedDataParallel: that waits in every backward pass for a gradient of
 every parameter, and the parameters of quantizers have none at times (while statistics are taken, or

@@ -1,4 +1,4 @@
-"""Weights and quantizers that are the same in all processes: made so, and checked."""
+"""Weights and quantizers that all processes share: copied, and compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the largest batch that fits, by halving the one asked for and trying a real step."""
+"""The largest batch that fits, found by halving and real steps."""
 
 from __future__ import annotations
 

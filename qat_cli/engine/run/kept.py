@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: which file is written when, and what it is resumed from.
+"""Checkpoints of a training run: when written, and how resumed from.
 
 Processes that share a run draw different random numbers, and may go on later in another number.
 """
@@ -111,7 +111,7 @@ class Kept:
                 path.unlink(missing_ok=True)  # another process of the run may have been faster
 
     def _best_epochs(self, state: TrainingState, count: int) -> list[int]:
-        """Those that are quantized as the recipe says; of two alike the earlier, as ``best.pt``."""
+        """Epochs quantized as the recipe says; of two alike the earlier, as for ``best.pt``."""
         rows = state.history[self.experiment.recipe.schedule.final_epoch :]
         figures = {
             int(row["epoch"]): rank({"top1": row["val_top1"], "loss": row["val_loss"]})

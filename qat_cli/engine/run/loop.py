@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from qat.components import set_progress
@@ -60,7 +61,7 @@ def train_epoch(
     set_progress(model, epoch / step.schedule.epochs)
 
     looks_at_each = batches.device.type == "cpu"
-    looked, total = time.monotonic(), 0.0
+    looked, total = time.monotonic(), torch.zeros((), device=batches.device)
     stream = batches.epoch(epoch, first)
     done = first
     while done < len(batches):
@@ -76,8 +77,10 @@ def train_epoch(
             done += 1
         step.finish(model)
         if not looks_at_each:
-            total = total + sum(loss for loss, _, _ in outputs)  # NaN and infinity stay in it
+            for loss, _, _ in outputs:
+                total += loss  # where NaN and infinity stay
             if time.monotonic() - looked > LOOK_SECONDS or done == len(batches):
-                check_finite(float(total), model, images, epoch, done - 1, step.precision)
-                looked, total = time.monotonic(), 0.0
+                check_finite(total.item(), model, images, epoch, done - 1, step.precision)
+                looked = time.monotonic()
+                total.zero_()
         yield Done(done, outputs)

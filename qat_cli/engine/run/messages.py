@@ -1,4 +1,4 @@
-"""What a training run says about itself while it works."""
+"""Lines that a training run says while it works."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def epoch_line(state: TrainingState, epochs: int, is_best: bool) -> str:
 
 
 def test_line(model: str, test: Metrics) -> str:
-    """What a picture of the test part shows; ``model`` says which one in a few words."""
+    """The title of a picture of the test part; ``model`` names the model in a few words."""
     return f"{model}: top-1 {test.top1:.2f} % of {test.images:,} test images"
 
 

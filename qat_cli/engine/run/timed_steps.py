@@ -1,4 +1,4 @@
-"""Real training steps on a copy of a run, which itself stays as it is."""
+"""Real training steps on a copy of a run, timed and measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training: its model, step and state, and the loop over its epochs."""
+"""A training: model, step and state, and the loop over epochs."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def make_parts(experiment: Experiment, teacher: Teacher | None, console: Console
         if not distributed.is_first():
             seed_everything(process_seed(recipe.train.seed), device)
     batches = training_batches(experiment.dataset, recipe, device, distributed.own_share())
-    step = make_step(recipe, model, batches, costs, teacher and teacher.model, console)
+    step = make_step(
+        recipe, model, batches, costs, None if teacher is None else teacher.model, console
+    )
     return Parts(model, batches, step, costs)
 
 

@@ -1,4 +1,4 @@
-"""From a recipe to data and a model, ready to be trained or measured."""
+"""Data and model of a recipe, ready to be trained or measured."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Teacher:
 
 
 def teacher_config(recipe: Recipe) -> ModelConfig:
-    """Which model teaches, with which weights, in a recipe with distillation.
+    """The model that teaches in a recipe with distillation, with its weights.
 
     Raises:
         UserError: the teacher would have no weights.

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is what is validated and kept as the best."""
+"""An exponential moving average of the weights, validated and kept as best."""
 
 from __future__ import annotations
 

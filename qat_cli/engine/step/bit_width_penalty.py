@@ -1,4 +1,4 @@
-"""The mean bit width of a model, which a penalty on learned bit widths pulls down.
+"""The mean bit width of a model, and the penalty on it.
 
 With ``n_l`` weights of ``b_l`` bits in layer ``l``, and ``m_q`` numbers per image of ``a_q`` bits
 through activation quantizer ``q``, the two means are::

@@ -1,4 +1,4 @@
-"""Gradual bit widths: wider grids on the way to those that the recipe's ``quant`` declares."""
+"""Gradual bit widths: wider grids on the way to those declared."""
 
 from __future__ import annotations
 

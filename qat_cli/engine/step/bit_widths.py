@@ -1,4 +1,4 @@
-"""Bit widths of the quantizers in a model, and those that a phase of training asks for."""
+"""Bit widths of quantizers: those there are, those asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BitWidths:
 
     @classmethod
     def of(cls, steps: Sequence[BitWidthConfig], epoch: int) -> BitWidths:
-        """Those of ``epoch`` (0 is the first)."""
+        """The widths of ``epoch`` (0 is the first)."""
         begun = [step for step in steps if step.epoch <= epoch]
         return cls(begun[-1].weight, begun[-1].activation) if begun else cls()
 

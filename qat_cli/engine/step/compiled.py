@@ -1,7 +1,8 @@
-"""Training through ``torch.compile``; the model itself is measured and saved as it is.
+"""Training through ``torch.compile``.
 
-Compiled code masks the statistics of quantizers by their counters, and ``model.train()`` at the
-beginning of every epoch switches them off where they are over: the model is then compiled anew.
+The model itself is measured and saved as it is. Compiled code masks the statistics of quantizers
+by their counters, and ``model.train()`` at the beginning of every epoch switches them off where
+they are over: the model is then compiled anew.
 Under ``torch.compile`` quantizers are composed of torch's own operations, which Inductor fuses; the
 C++ ops stay in use for evaluation.
 """

@@ -1,4 +1,4 @@
-"""The loss that training minimises: of the labels, and of a teacher where one is used."""
+"""The loss that training minimises: of labels, and of a teacher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimizer with its groups: weights, what is not decayed, what quantizers learn."""
+"""The optimizer, with a group for each kind of parameter."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def binary_weights(model: nn.Module) -> list[Tensor]:
 
 
 def declared_binary_weights(model: nn.Module) -> list[Tensor]:
-    """Those of layers whose weight quantizer is declared with one bit, whatever it has now."""
+    """Latent weights of layers declared with one bit, whatever they have now."""
     return _weights_where(model, lambda proxy: _is_one(declared_bits(proxy)))
 
 

@@ -1,4 +1,4 @@
-"""The phases of training: what is special about an epoch, as a function of its number alone.
+"""The phases of training, as a function of the epoch alone.
 
 So nothing about phases is saved but the number of the epoch that the weights were last trained in,
 and a run that is resumed in the middle goes through the same phases.
@@ -23,7 +23,7 @@ from qat_cli.recipes import Recipe
 
 @dataclass(frozen=True)
 class Phase:
-    """How one epoch is trained.
+    """The way in which one epoch is trained.
 
     Args:
         is_float: quantizers are off.

@@ -1,8 +1,8 @@
-"""Training with the forward pass in half precision, and everything that is kept in float32.
+"""Training with the forward pass in half precision.
 
 Layers compute in the half type where torch's autocast says that this is safe. Weights, optimizer
-and what quantizers keep (scales, zero points, statistics) stay float32, and evaluation is float32
-throughout: its figures are those of the model that is deployed.
+and the tensors of quantizers (scales, zero points, statistics) stay float32, and evaluation is
+float32 throughout: its figures are those of the model that is deployed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 
 class Precision:
-    """What ``train.precision`` stands for.
+    """The type that ``train.precision`` names, for the forward pass.
 
     Args:
         name: a key of ``DTYPES``.

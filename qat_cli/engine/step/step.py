@@ -1,4 +1,4 @@
-"""One optimizer step: from the objective of its batches to a change of the weights."""
+"""One optimizer step: from the objective to a change of the weights."""
 
 from __future__ import annotations
 

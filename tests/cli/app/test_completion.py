@@ -12,7 +12,7 @@ from qat_cli.app.completion import (
     complete_model,
     complete_recipe,
 )
-from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.registry import SOURCES
 from qat_cli.models import BUILT_IN, torchvision_names
 from qat_cli.models.names import TORCHVISION
 from qat_cli.recipes import list_recipes, load_recipe
@@ -25,7 +25,7 @@ def test_models_are_those_that_can_be_built():
 
 
 def test_datasets_are_those_that_can_be_loaded():
-    assert {name for name, _ in complete_data("")} == set(all_sources())
+    assert {name for name, _ in complete_data("")} == set(SOURCES)
 
 
 def test_a_folder_that_begins_like_a_dataset_is_offered_too(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def test_a_newer_format_is_refused(tmp_path, checkpoint):
 
 def test_a_plain_state_dict_is_pointed_to_the_other_way(tmp_path):
     torch.save({"w": torch.zeros(2)}, tmp_path / "w.pt")
-    with pytest.raises(UserError, match="no checkpoint of this program.*--model MODEL --weights"):
+    with pytest.raises(UserError, match="not a checkpoint of this program.*--model MODEL"):
         read_checkpoint(tmp_path / "w.pt")
 
 

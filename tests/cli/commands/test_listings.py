@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.registry import SOURCES
 from qat_cli.models import BUILT_IN, torchvision_names
 from qat_cli.recipes import recipe_path
 from qat_cli.recipes.explain import explain_key
@@ -98,5 +98,5 @@ def test_models_without_a_match_is_refused(qat):
 def test_datasets_lists_every_source_and_where_it_is_kept(qat_json, monkeypatch, tmp_path):
     monkeypatch.setenv("QAT_DATA_DIR", str(tmp_path))
     found = {entry["name"]: entry for entry in qat_json("datasets")}
-    assert set(found) == {*all_sources(), "FOLDER"}
+    assert set(found) == {*SOURCES, "FOLDER"}
     assert found["cifar10"]["kept_in"] == str(tmp_path)

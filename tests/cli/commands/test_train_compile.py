@@ -24,6 +24,18 @@ def without_inductor(monkeypatch):
     torch.compiler.reset()
 
 
+@pytest.fixture
+def two_layers(tmp_path):
+    """A model as small as it can be: what takes time is compiling it, once for each phase."""
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes):\n"
+        "    return nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.BatchNorm2d(2), nn.ReLU(),\n"
+        "                         nn.Flatten(), nn.Linear(18, num_classes))\n"
+    )
+    return ["--model", "mine.py:net"]
+
+
 def train_both(qat, tiny_recipe, *changes):
     for name, more in (("eager", []), ("compiled", ["--compile"])):
         base = ["train", "--recipe", tiny_recipe, "--backend", "python", "--out", name]
@@ -33,15 +45,15 @@ def train_both(qat, tiny_recipe, *changes):
 
 
 def test_a_compiled_run_ends_with_the_weights_of_an_eager_one(
-    qat, tiny_recipe, four_bits, tmp_path, without_inductor
+    qat, tiny_recipe, four_bits, two_layers, tmp_path, without_inductor
 ):
-    result = train_both(qat, tiny_recipe, four_bits)
+    result = train_both(qat, tiny_recipe, four_bits, *two_layers)
     assert "compiling the model (aot_eager)" in result.stderr
     eager, through = weights(tmp_path / "eager"), weights(tmp_path / "compiled")
     assert list(eager) == list(through)  # no _orig_mod. in front
     for key in eager:
         torch.testing.assert_close(through[key], eager[key], rtol=1e-4, atol=1e-5)
-    measured = qat("eval", "--checkpoint", "compiled/checkpoints/best.pt")
+    measured = qat("eval", "--checkpoint", "compiled/checkpoints/best.pt", *two_layers)
     assert "exactly the figures recorded" in measured.stdout
 
 

@@ -1,4 +1,4 @@
-"""``qat train`` with phases: they are said, do what they say, and are the same when resumed."""
+"""``qat train`` with phases: said, done, and the same when resumed."""
 
 import csv
 import json

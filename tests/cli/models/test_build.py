@@ -6,7 +6,7 @@ from torch import nn
 
 from qat_cli.errors import UserError
 from qat_cli.models import BUILT_IN, build_model, check_output, first_conv_channels
-from qat_cli.models.built_in import built_in_factory
+from qat_cli.models.build import built_in_factory
 from qat_cli.recipes.schema import ModelConfig
 
 
@@ -167,7 +167,8 @@ def test_an_output_that_is_no_row_of_scores_is_refused():
 
 def test_looking_at_the_output_leaves_the_model_as_it_was():
     model = build("resnet_small")
+    frozen = next(each for each in model.modules() if isinstance(each, nn.BatchNorm2d)).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     assert check_output(model, "m", torch.ones(1, 3, 8, 8), classes=4) == 4
-    assert model.training
+    assert model.training and not frozen.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -53,5 +53,5 @@ def test_a_file_that_is_no_recipe_is_refused_with_its_name(tmp_path, text, says)
 def test_a_binary_file_is_refused(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(UserError, match="no UTF-8 text"):
+    with pytest.raises(UserError, match="not UTF-8 text"):
         read_document(path)

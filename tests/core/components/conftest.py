@@ -1,4 +1,4 @@
-"""Components are built for the backend under test; values that are awkward for a quantizer."""
+"""Fixtures of components: the backend under test, float types, gradients."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Scales of the tensor at hand, and scales that are a learned multiple of another."""
+"""Scales of the tensor at hand, and learned multiples of others."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Rounding: by the number alone, by chance, and by a learned number for each weight."""
+"""Rounding: by the number alone, by chance, by a learned number."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Scales from the tensors that pass by: what they are, and the work that is done for them."""
+"""Scales from the tensors that pass by, and the work they take."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Scales that are fixed, learned, or taken from a parameter; scales with a sign."""
+"""Scales that are fixed, learned, signed, or taken from a parameter."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Zero points against their formula, their gradients, and the phase they share with scales."""
+"""Zero points: formula, gradients, and the phase shared with scales."""
 
 import copy
 import pickle

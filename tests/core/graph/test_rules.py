@@ -2,7 +2,7 @@
 
 import pytest
 
-from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, UnmatchedRuleError
+from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, Site, UnmatchedRuleError
 from qat.graph.rules import Location, decide
 
 WEIGHT_ROLES = frozenset({Role.WEIGHT, Role.BIAS, Role.INPUT, Role.OUTPUT})
@@ -131,3 +131,7 @@ def test_long_models_are_shown_shortened():
 def test_optional_rule_may_match_nothing():
     only = rule({Role.WEIGHT: EIGHT}, LayerMatch("Conv3d"), optional=True)
     assert weights(decide([only], SITES)) == []
+
+
+def test_the_older_name_of_a_site_is_kept():
+    assert Role is Site

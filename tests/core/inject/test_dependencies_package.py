@@ -1,4 +1,4 @@
-"""What is relied on of the ``dependencies`` package, as ``dependencies_package`` lists it."""
+"""Behaviour of the ``dependencies`` package that ``qat.inject`` relies on."""
 
 import warnings
 

@@ -1,5 +1,6 @@
-"""Finding, building, caching and loading the native library."""
+"""The native library: found, built, cached, loaded."""
 
+import logging
 import shutil
 import textwrap
 
@@ -8,6 +9,7 @@ import torch
 
 from qat import config, ops
 from qat.ops.native import build as native_build
+from qat.ops.native import compile as native_compile
 from qat.ops.native.toolchain import Compiler, NativeBuildError, find_compiler, find_ninja
 
 GCC = Compiler("g++", "g++ 12")
@@ -32,18 +34,72 @@ def test_importing_qat_ops_loads_and_compiles_nothing(run_program):
 
 
 def test_key_is_stable_and_changes_with_source_compiler_and_torch(tmp_path, monkeypatch):
-    source = tmp_path / "ops.cpp"
+    source = tmp_path / "part" / "ops.cpp"
+    source.parent.mkdir()
     source.write_text("int one;")
-    before = native_build.library_name([source], GCC)
-    assert native_build.library_name([source], GCC) == before
+    before = native_build.library_name(tmp_path, GCC)
+    assert native_build.library_name(tmp_path, GCC) == before
 
-    assert native_build.library_name([source], Compiler("g++", "g++ 13")) != before
-    assert native_build.library_name([source], Compiler("clang++", "g++ 12")) != before
+    assert native_build.library_name(tmp_path, Compiler("g++", "g++ 13")) != before
+    assert native_build.library_name(tmp_path, Compiler("clang++", "g++ 12")) != before
     monkeypatch.setattr(torch, "__version__", "2.11.0")
-    assert native_build.library_name([source], GCC) != before
+    assert native_build.library_name(tmp_path, GCC) != before
     monkeypatch.undo()
     source.write_text("int two;")
-    assert native_build.library_name([source], GCC) != before
+    assert native_build.library_name(tmp_path, GCC) != before
+    source.write_text("int one;")
+    source.parent.rename(tmp_path / "other")
+    assert native_build.library_name(tmp_path, GCC) != before
+
+
+def test_sources_are_those_of_all_folders():
+    folder = native_build.source_folder()
+    names = [path.relative_to(folder).as_posix() for path in native_build.source_files(folder)]
+    assert {"registration.cpp", "fake_quantize/fused.cpp", "fake_quantize/grids.h"} <= set(names)
+
+
+def test_file_that_another_one_includes_is_compiled_with_that_and_costly_ones_come_first(tmp_path):
+    texts = {
+        "kernel.cpp": "int a;",
+        "torch.cpp": "#include <torch/library.h>",
+        "all.cpp": '#include "part/one.cpp"\n#include "part/one.h"',
+        "part/one.cpp": "int b;",
+        "part/one.h": "int c;",
+    }
+    (tmp_path / "part").mkdir()
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    found = native_compile.units(tmp_path / name for name in texts)
+    assert [path.name for path in found] == ["all.cpp", "torch.cpp", "kernel.cpp"]
+
+
+@pytest.fixture
+def small_sources(toolchain, tmp_path, monkeypatch):
+    """Two small files, in place of ours, in a folder whose name needs escaping."""
+    folder = tmp_path / "c src$1"
+    (folder / "part").mkdir(parents=True)
+    (folder / "one.cpp").write_text("int one() { return 1; }")
+    (folder / "part" / "two.cpp").write_text("#include <ATen/core/ATen_fwd.h>\nint two() {}")
+    monkeypatch.setenv("QAT_CACHE_DIR", str(tmp_path / "a cache$2"))
+    monkeypatch.setenv("CXX", "env c++")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setattr(native_build, "source_folder", lambda: folder)
+    return folder
+
+
+def test_compiler_of_two_words_is_used_and_progress_is_logged(small_sources, caplog):
+    with caplog.at_level(logging.INFO, "qat"):
+        assert native_build.build().stat().st_size > 1000
+    text = caplog.text
+    assert "compiling qat_native" in text and "with env c++ (once, about half a minute)" in text
+    assert all(name in text for name in (" s: one.cpp", " s: part/two.cpp", "3 of 3, "))
+
+
+def test_error_of_the_compiler_is_named_and_no_library_is_left(small_sources, tmp_path):
+    (small_sources / "one.cpp").write_text("int one() { return nothing; }")
+    with pytest.raises(NativeBuildError, match=r"with env c\+\+ failed: .*one.cpp:1.* error: "):
+        native_build.build()
+    assert {path.suffix for path in (tmp_path / "a cache$2").iterdir()} == {".lock", ".log"}
 
 
 def test_cache_folder_follows_the_variables(tmp_path, monkeypatch):
@@ -59,15 +115,16 @@ def test_cache_folder_follows_the_variables(tmp_path, monkeypatch):
 
 def fake_toolchain(monkeypatch, tmp_path, compiled):
     """Build in ``tmp_path`` with a compiler that only writes a file and counts."""
-    source = tmp_path / "ops.cpp"
+    source = tmp_path / "csrc" / "ops.cpp"
+    source.parent.mkdir()
     source.write_text("int one;")
     monkeypatch.setenv("QAT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(native_build.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(native_build, "source_files", lambda: [source])
+    monkeypatch.setattr(native_build, "source_folder", lambda: source.parent)
     monkeypatch.setattr(native_build, "find_compiler", lambda: GCC)
 
     def compile_(folder, sources, compiler):
-        compiled.append(sources[0].read_text())
+        compiled.append((sources / source.name).read_text())
         (folder / "qat_native.so").write_text(compiled[-1])
 
     monkeypatch.setattr(native_build, "_compile", compile_)
@@ -168,10 +225,16 @@ def test_compile_error_names_the_first_error_and_keeps_the_log(toolchain, tmp_pa
     assert log.read_text() == "note\nops.cpp:1: error: oh no\nmore"
 
 
-@pytest.mark.parametrize("variables", [{"PATH": "/nowhere"}, {"CXX": "/nowhere/g++"}], ids=str)
-@pytest.mark.parametrize("flag", ["QAT_NATIVE_STE_BACKEND", "QAT_JIT"])
-def test_without_compiler_there_is_one_warning_and_the_python_ops(flag, variables, run_program):
-    out, err = run_program(ROUND_TWICE, **{flag: "1", **variables}).communicate()
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"QAT_NATIVE_STE_BACKEND": "1", "PATH": "/nowhere"},
+        {"QAT_JIT": "1", "CXX": "/nowhere/g++"},
+    ],
+    ids=["native", "jit"],
+)
+def test_without_compiler_there_is_one_warning_and_the_python_ops(variables, run_program):
+    out, err = run_program(ROUND_TWICE, **variables).communicate()
     values, warned = out.splitlines()
     assert values.startswith("[2.0, 2.0] BackendReport(active='python', reason=")
     assert "native requested (" in values
@@ -209,7 +272,8 @@ def test_first_use_inside_a_compiled_function_loads_the_library(toolchain, run_p
         print(f(torch.tensor([2.5])).item(), ops.active_backend())
     """)
     ops.ensure_registered()  # fills the cache
-    out, err = run_program(code, QAT_NATIVE_STE_BACKEND="1").communicate()
+    cache = str(native_build.cache_folders()[0])
+    out, err = run_program(code, QAT_NATIVE_STE_BACKEND="1", QAT_CACHE_DIR=cache).communicate()
     assert out == "2.0 native\n", err
 
 

@@ -26,7 +26,7 @@ def small_weights_too(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def eager_quantizers(monkeypatch):
-    """Those that TorchScript compiles are never reused, and can not be spied on."""
+    """Those that TorchScript compiles are never reused, and cannot be spied on."""
     monkeypatch.setattr(config, "JIT_ENABLED", False)
 
 

@@ -3,8 +3,17 @@
 import pytest
 import torch
 
+from qat import QuantTensor
 from qat.enums import FloatToIntImplType
-from qat.quantizers import ClampTo8bit, RoundTo8bit, ShiftRoundSaturateTo8bit, TruncTo8bit
+from qat.nn import ClampQuantAccumulator, TruncQuantAccumulator
+from qat.quantizers import (
+    ClampTo8bit,
+    NoneClampQuant,
+    NoneTruncQuant,
+    RoundTo8bit,
+    ShiftRoundSaturateTo8bit,
+    TruncTo8bit,
+)
 
 F64 = torch.float64
 
@@ -21,7 +30,7 @@ def accumulator(bits=12, signed=True):
 @pytest.mark.parametrize(
     "quantizer, rounding", [(TruncTo8bit, torch.floor), (RoundTo8bit, torch.round)]
 )
-def test_the_8_most_significant_bits_stay(quantizer, rounding, signed, low, high, backend):
+def test_the_8_most_significant_bits_stay(quantizer, rounding, signed, low, high):
     q, arguments = accumulator(12, signed)
     y, scale, zero_point, bits = quantizer.tensor_quant(*arguments)
     assert (scale, zero_point, bits) == (0.25 * 16, 0, 8)
@@ -44,7 +53,7 @@ def test_shift_round_saturate_drops_what_its_statistics_leave(signed, steps, col
     assert torch.equal(y / scale, torch.round(few * steps / 1024).clamp(low, low + 255))
 
 
-def test_shift_round_saturate_learns_its_range(backend):
+def test_shift_round_saturate_learns_its_range():
     q, arguments = accumulator(14)
     quant = ShiftRoundSaturateTo8bit.let(collect_stats_steps=1).tensor_quant.double()
     quant(q[q.abs() <= 900] * 0.25, *arguments[1:])
@@ -60,7 +69,7 @@ def test_clamp_keeps_the_scale_and_saturates(backend):
     assert torch.equal(y, q.clamp(-128, 127) * 0.25)
 
 
-def test_clamp_does_not_widen_a_narrow_accumulator(backend):
+def test_clamp_does_not_widen_a_narrow_accumulator():
     q, (x, scale, zero_point, bits, _) = accumulator(5)
     y, _, _, out_bits = ClampTo8bit.tensor_quant(x, scale, bits, zero_point)
     assert out_bits == 5 and torch.equal(y, x)
@@ -83,7 +92,7 @@ def test_clamp_does_not_widen_a_narrow_accumulator(backend):
         ),
     ],
 )
-def test_clamp_removes_bits_within_its_bounds(attributes, bits, backend):
+def test_clamp_removes_bits_within_its_bounds(attributes, bits):
     q, (x, scale, zero_point, width, _) = accumulator(12)
     y, _, _, out_bits = ClampTo8bit.let(**attributes).tensor_quant(x, scale, width, zero_point)
     assert out_bits == bits
@@ -135,3 +144,12 @@ def test_every_rounding_can_be_chosen(name):
     quant = TruncTo8bit.let(bit_width=4, float_to_int_impl_type=rounding).tensor_quant
     y, scale, *_ = quant(*arguments)
     assert torch.equal(y / scale, exact[name](q / 4).clamp(-8, 7))
+
+
+@pytest.mark.parametrize(
+    "layer", [TruncQuantAccumulator(NoneTruncQuant), ClampQuantAccumulator(NoneClampQuant)]
+)
+def test_accumulators_without_quantizer_pass_as_they_are(layer):
+    x = QuantTensor(torch.randn(3), 1.0, 0.0, 12.0, True)
+    assert layer(x) is x
+    assert layer(x.value) is x.value

@@ -1,4 +1,4 @@
-"""Options that contradict each other are refused when a layer is built: where, what, what to do."""
+"""Contradictory options, refused when a layer is built."""
 
 import re
 

@@ -1,7 +1,4 @@
-"""Weight quantizers with a scale in front of the rounding and another behind it, in layers."""
-
-import copy
-import pickle
+"""Weight quantizers with one scale before the rounding and another behind."""
 
 import pytest
 import torch
@@ -60,7 +57,7 @@ def formula(quantizer, weight):
 
 
 @pytest.mark.parametrize("quantizer", PLAIN, ids=name_of)
-def test_value_scale_and_bit_width_are_those_of_the_formula(quantizer, backend):
+def test_value_scale_and_bit_width_are_those_of_the_formula(quantizer):
     layer = conv(quantizer, torch.float64)
     made = layer.quant_weight()
     pre, scale, bits = formula(quantizer, layer.weight)
@@ -73,7 +70,7 @@ def test_value_scale_and_bit_width_are_those_of_the_formula(quantizer, backend):
 
 
 @pytest.mark.parametrize("quantizer", PLAIN[:3], ids=name_of)
-def test_learned_scale_moves_what_comes_out_and_not_what_is_rounded(quantizer, backend):
+def test_learned_scale_moves_what_comes_out_and_not_what_is_rounded(quantizer):
     layer = conv(quantizer, torch.float64)
     before = layer.quant_weight()
     power = quantizer is Int4WeightPerTensorFixedPointDecoupled
@@ -109,49 +106,14 @@ def test_learned_parameters_get_gradients(quantizer, backend):
 
 
 @pytest.mark.parametrize("quantizer", PLAIN + AWARE, ids=name_of)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_all_zero_weight_quantizes_to_zeros(quantizer, dtype):
-    layer = conv(quantizer, dtype)
-    nn.init.zeros_(layer.weight)
-    layer.weight_quant.init_tensor_quant()
-    assert not layer.quant_weight().value.any()
-    assert bool((layer.quant_weight().scale > 0).all())
-    layer(torch.randn(1, 4, 5, 5, dtype=dtype)).sum().backward()
-    assert bool(layer.weight.grad.isfinite().all())
-
-
-@pytest.mark.parametrize("quantizer", PLAIN + AWARE, ids=name_of)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_dtype_of_the_layer_is_that_of_all_outputs(quantizer, dtype):
-    made = conv(quantizer, dtype).quant_weight()
-    assert made.value.dtype == made.scale.dtype == dtype
-
-
-@pytest.mark.parametrize("quantizer", PLAIN + AWARE, ids=name_of)
-def test_state_dict_copy_and_pickle_restore_the_layer(quantizer):
-    layer, x = conv(quantizer), torch.randn(2, 4, 5, 5)
-    layer(x)
-    with torch.no_grad():
-        for parameter in layer.weight_quant.parameters():
-            parameter.add_(0.01)
-    expected = layer.eval()(x)
-    fresh = conv(quantizer)
-    fresh.load_state_dict(layer.state_dict(), strict=True)
-    assert torch.equal(fresh.eval()(x), expected)
-    assert torch.equal(copy.deepcopy(layer)(x), expected)
-    assert torch.equal(pickle.loads(pickle.dumps(layer))(x), expected)
-
-
-@pytest.mark.parametrize("quantizer", [PLAIN[0], PLAIN[3], AWARE[1]], ids=name_of)
-def test_layer_compiles_into_one_graph(quantizer, compiler):
-    layer, x = conv(quantizer), torch.randn(2, 4, 5, 5)
-    layer(x)
-    layer.eval()
-    expected = layer(x)
-    compiled = torch.compile(layer, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(x), expected)
-    exported = torch.export.export(layer, (x,)).module()
-    torch.testing.assert_close(exported(x), expected)
+def test_gradient_of_an_all_zero_weight_is_finite(quantizer):
+    for dtype in DTYPES:
+        layer = conv(quantizer, dtype)
+        nn.init.zeros_(layer.weight)
+        layer.weight_quant.init_tensor_quant()
+        assert not layer.quant_weight().value.any()
+        layer(torch.randn(1, 4, 5, 5, dtype=dtype)).sum().backward()
+        assert bool(layer.weight.grad.isfinite().all())
 
 
 @pytest.mark.parametrize("quantizer", PLAIN[:3], ids=name_of)

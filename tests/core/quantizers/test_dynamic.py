@@ -1,7 +1,6 @@
-"""Activation quantizers with the scale of the batch: found at every call, or a multiple of it."""
+"""Activation quantizers with the scale of the batch, or a multiple of it."""
 
-import copy
-import pickle
+import itertools
 
 import pytest
 import torch
@@ -68,7 +67,7 @@ def test_scale_is_that_of_the_tensor_at_hand(quantizer, training, backend):
 
 
 @pytest.mark.parametrize("quantizer", DYNAMIC, ids=name_of)
-def test_gradient_is_that_of_the_formula_through_the_statistic(quantizer, backend):
+def test_gradient_is_that_of_the_formula_through_the_statistic(quantizer):
     x = torch.tensor([[0.3, -2.0, 0.71], [1.4, 0.02, -0.9]], dtype=torch.float64)
     x = (x if is_signed(quantizer) else x.abs()).requires_grad_()
     weights = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=torch.float64)
@@ -89,10 +88,10 @@ def test_gradient_is_that_of_the_formula_through_the_statistic(quantizer, backen
 
 
 @pytest.mark.parametrize("quantizer", DYNAMIC, ids=name_of)
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_zeros_empty_and_single_tensors_keep_their_dtype(quantizer, dtype):
-    layer = layer_with(quantizer).to(dtype)
-    for x in (torch.zeros(3, 4), torch.empty(0, 4), torch.ones(1, 1), torch.randn(4, 6).t()):
+def test_zeros_empty_and_single_tensors_keep_their_dtype(quantizer):
+    inputs = (torch.zeros(3, 4), torch.empty(0, 4), torch.ones(1, 1), torch.randn(4, 6).t())
+    for x, dtype in itertools.product(inputs, DTYPES):
+        layer = layer_with(quantizer).to(dtype)
         made = layer(x.to(dtype))
         assert made.value.dtype == made.scale.dtype == dtype
         assert made.value.shape == x.shape
@@ -101,7 +100,7 @@ def test_zeros_empty_and_single_tensors_keep_their_dtype(quantizer, dtype):
 
 
 @pytest.mark.parametrize("quantizer", DYNAMIC, ids=name_of)
-def test_channels_last_is_kept(quantizer, backend):
+def test_channels_last_is_kept(quantizer):
     x = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
     made = layer_with(quantizer)(x)
     plain = layer_with(quantizer)(x.contiguous())
@@ -191,7 +190,7 @@ def test_scale_is_the_mean_of_the_channels_largest_and_then_its_true_average(qua
 
 
 @pytest.mark.parametrize("quantizer", ROWS + IMAGES, ids=name_of)
-def test_multiple_is_learned_and_kept(quantizer, backend):
+def test_multiple_is_learned(quantizer):
     layer = layer_with(quantizer).double()
     x = batch(quantizer, 0)
     before = layer(x)
@@ -203,11 +202,6 @@ def test_multiple_is_learned_and_kept(quantizer, backend):
     with torch.no_grad():
         weight.mul_(2.0)
     torch.testing.assert_close(layer(x).scale, 2 * before.scale)
-    other = layer_with(quantizer).double()
-    other.load_state_dict(layer.state_dict(), strict=True)
-    assert torch.equal(other.eval()(x).value, layer.eval()(x).value)
-    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
-        assert torch.equal(copied(x).value, layer(x).value)
 
 
 def test_multiple_can_be_shifted():
@@ -226,17 +220,6 @@ def test_calibration_averages_the_statistic():
     torch.testing.assert_close(layer.eval()(batches[0]).scale.detach(), average / 128)
 
 
-@pytest.mark.parametrize("quantizer", [*DYNAMIC, IMAGES[0]], ids=name_of)
-def test_layer_compiles_into_one_graph(quantizer, compiler):
-    layer, x = QuantIdentity(act_quant=quantizer), torch.rand(2, 3, 4, 5)
-    expected_value = layer(x)
-    compiled = torch.compile(layer, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(x), expected_value)
-    layer.eval()
-    exported = torch.export.export(layer, (x,)).module()
-    torch.testing.assert_close(exported(x), layer(x))
-
-
 # Of a parameter
 
 
@@ -246,7 +229,7 @@ def test_he_scale_follows_from_the_elements_per_channel():
     assert not list(layer.weight_quant.parameters())
 
 
-def test_learned_multiple_of_a_weight_starts_at_its_statistic(backend):
+def test_learned_multiple_of_a_weight_starts_at_its_statistic():
     layer = QuantLinear(8, 3, weight_scaling_impl_type="affine_stats")
     largest = layer.weight.detach().abs().max()
     torch.testing.assert_close(layer.quant_weight_scale().detach(), largest / 127)
@@ -255,7 +238,7 @@ def test_learned_multiple_of_a_weight_starts_at_its_statistic(backend):
 
 
 @pytest.mark.parametrize("restriction", ["fp", "int", "log_fp", "power_of_two"])
-def test_signed_statistic_that_a_restriction_can_not_hold_is_refused(restriction):
+def test_signed_statistic_that_a_restriction_cannot_hold_is_refused(restriction):
     with pytest.raises(
         ValueError, match=f"'signed_max', whose .*'{restriction}' cannot .*'signed_fp'"
     ):

@@ -1,4 +1,4 @@
-"""Every minifloat quantizer against its formula in float64, with the numbers made from bits."""
+"""Minifloat quantizers against their formulas, with numbers made from bits."""
 
 import re
 
@@ -8,13 +8,13 @@ from torch import nn
 
 import qat.nn as qnn
 from qat import quantizers
+from qat.components.rounding import CeilSte
 from qat.enums import ScalingPerOutputType
 from qat.formats import E4M3_OCP, E5M2_FNUZ, FloatFormat
-from qat.quantizers.ready.floats import FLOATS
-from qat.quantizers.ready.floats_fnuz import FLOATS_FNUZ
-from qat.quantizers.ready.floats_ocp import FLOATS_OCP
+from qat.quantizers import ready_made, ready_made_names
+from qat.quantizers.ready import minifloat_table
 
-ALL = {**FLOATS, **FLOATS_OCP, **FLOATS_FNUZ}
+ALL = {name: ready_made(name) for name in ready_made_names() if re.match(r"Fp\d", name)}
 #: Largest number and bias, by hand from the specifications of the formats.
 LARGEST = {
     ("4", "3", ""): (480.0, 7),
@@ -58,7 +58,7 @@ ACTIVATIONS = [name for name in ALL if "Act" in name]
 
 
 @pytest.mark.parametrize("name", [name for name in WEIGHTS if "MSE" not in name])
-def test_weights_and_their_gradient_are_those_of_the_formula(name, backend):
+def test_weights_and_their_gradient_are_those_of_the_formula(name):
     layer, quant = layer_with(name)
     largest, numbers = format_of(name)
     expected_weight = layer.weight.detach().clone().requires_grad_()
@@ -80,7 +80,7 @@ def test_weights_and_their_gradient_are_those_of_the_formula(name, backend):
 
 
 @pytest.mark.parametrize("name", [name for name in WEIGHTS if "MSE" in name])
-def test_weights_by_least_error_are_no_worse_than_by_the_largest(name, backend):
+def test_weights_by_least_error_are_no_worse_than_by_the_largest(name):
     layer, quant = layer_with(name)
     largest, numbers = format_of(name)
     y, scale, _, _ = quant(layer.weight)
@@ -99,7 +99,7 @@ def test_weights_by_least_error_are_no_worse_than_by_the_largest(name, backend):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_start_at_the_statistic_and_keep_it(name, backend):
+def test_activations_start_at_the_statistic_and_keep_it(name):
     largest, numbers = format_of(name)
     per_channel = "Channel" in name
     overrides = {"per_channel_broadcastable_shape": (1, 3, 1, 1)} if per_channel else {}
@@ -136,7 +136,7 @@ def test_half_types_give_numbers_of_the_format(dtype):
 def test_a_power_of_two_as_scale_never_clips():
     quant = quantizers.Fp8e4m3OCPWeightPerTensorFloat.let(
         restrict_scaling_type="power_of_two",
-        restrict_value_float_to_int_impl=quantizers.presets.CeilSte,
+        restrict_value_float_to_int_impl=CeilSte,
         module=nn.Linear(6, 4),
     ).tensor_quant
     w = torch.randn(4, 6)
@@ -224,3 +224,23 @@ def test_a_scale_per_group_may_be_given_to_any_of_them():
     assert weight.is_valid
     largest = layer.weight[:, :16].abs().amax(1)
     torch.testing.assert_close(weight.scale[:, 0], largest / 6)
+
+
+def test_a_row_of_the_table_makes_the_quantizers_of_a_format(monkeypatch):
+    row = minifloat_table.Row(3, 4, plain=("WeightPerTensorFloat",), ocp=("Act",), mx=("Act",))
+    monkeypatch.setattr(minifloat_table, "ROWS", (row,))
+    made = minifloat_table.classes("qat.quantizers.ready.minifloat")
+    mine = {name for name in made if "8e3m4" in name}
+    assert mine == {
+        "Fp8e3m4Mixin",
+        "Fp8e3m4WeightPerTensorFloat",
+        "Fp8e3m4OCPAct",
+        "MXFloat8e3m4Act",
+    }
+    assert made["Fp8e3m4WeightPerTensorFloat"].float_format == FloatFormat(3, 4, 3)
+    assert "``max|w| / 31``" in made["Fp8e3m4WeightPerTensorFloat"].__doc__
+
+
+def test_formats_of_any_width_and_groups_of_attributes_are_not_ready_made():
+    assert hasattr(quantizers, "FpOCPWeight") and hasattr(quantizers, "MXMixin")
+    assert {"FpOCPWeight", "FpFNUZAct", "MXFloatAct", "MXMixin"}.isdisjoint(ready_made_names())

@@ -20,12 +20,15 @@ from qat.components import (
 from qat.components.scaling import SharedStatsFromParameterScaling
 from qat.enums import QuantType, RestrictValueType, ScalingImplType, StatsOp
 from qat.inject import DependencyError
-from qat.nn import QuantLinear, QuantReLU
+from qat.nn import QuantIdentity, QuantLinear, QuantReLU
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8WeightPerChannelFloat,
     Int8WeightPerTensorFloat,
     Int32Bias,
+    NoneActQuant,
+    NoneBiasQuant,
+    NoneWeightQuant,
     SignedBinaryActPerTensorConst,
     Uint8ActPerTensorFloat,
 )
@@ -337,3 +340,57 @@ def test_a_weight_percentile_has_a_default():
     scale = layer.quant_weight_scale()
 
     torch.testing.assert_close(scale, layer.weight.abs().max() / 127)  # of 40 elements, the largest
+
+
+def test_the_role_is_no_attribute_that_can_be_set():
+    with pytest.raises(TypeError, match="Int8WeightPerTensorFloat does not know 'role'"):
+        QuantLinear(2, 2, weight_role="bias")
+
+
+# Quantizers of quant_type "fp": none is built, and layers behave as with None
+
+NONE = {"weight_quant": NoneWeightQuant, "bias_quant": NoneBiasQuant}
+NONE |= {"input_quant": NoneActQuant, "output_quant": NoneActQuant}
+
+
+def test_a_layer_without_quantizers_is_the_float_layer():
+    layer, x = QuantLinear(3, 2, **NONE), torch.randn(4, 3)
+    floats = nn.Linear(3, 2)
+    floats.load_state_dict(layer.state_dict(), strict=True)
+    assert torch.equal(layer(x), floats(x))
+    assert not layer.has_quantizers()
+
+
+@pytest.mark.parametrize("site", NONE)
+def test_it_says_what_none_says(site):
+    layers = (QuantLinear(3, 2, **{site: quant}) for quant in (NONE[site], None))
+    proxy, other = (getattr(layer, site) for layer in layers)
+    assert proxy.is_quant_enabled is other.is_quant_enabled is False
+    assert proxy.is_identity and other.is_identity
+    assert proxy.scale() is proxy.zero_point() is proxy.bit_width() is None
+    assert "float" in repr(proxy)
+
+
+def test_a_quantizer_is_switched_off_by_its_quant_type():
+    off = {"weight_quant": Int8WeightPerTensorFloat, "bias_quant": Int32Bias}
+    off["input_quant"] = Int8ActPerTensorFloat
+    types = {f"{site.removesuffix('quant')}quant_type": "fp" for site in off}
+    layer, x = QuantLinear(3, 2, **off, **types), torch.randn(4, 3)
+    assert torch.equal(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
+def test_attributes_make_a_quantizer_of_none():
+    words = {"quant_type": "int", "scaling_impl_type": "stats", "scaling_stats_op": "max"}
+    words |= {"signed": True, "narrow_range": True, "bit_width": 8}
+    own = {f"weight_{key}": item for key, item in words.items()}
+    layer = QuantLinear(3, 2, weight_quant=NoneWeightQuant, **own)
+    expected = QuantLinear(3, 2, weight_quant=Int8WeightPerTensorFloat)
+    expected.load_state_dict(layer.state_dict(), strict=True)
+    assert torch.equal(layer.quant_weight().value, expected.quant_weight().value)
+
+
+def test_an_activation_without_quantizer_keeps_its_function():
+    x = torch.randn(4)
+    out = QuantIdentity(NoneActQuant, return_quant_tensor=True)(x)
+    assert torch.equal(out.value, x) and out.missing
+    assert torch.equal(QuantReLU(NoneActQuant)(x), x.relu())

@@ -61,7 +61,7 @@ MEAN_BINARY = {
 
 
 @pytest.mark.parametrize("name", MEAN_BINARY)
-def test_binary_weight_is_the_sign_times_the_mean_magnitude(name, layer, backend):
+def test_binary_weight_is_the_sign_times_the_mean_magnitude(name, layer):
     per_channel, inside, outside = MEAN_BINARY[name]
     w = 3 * layer.weight.detach()  # beyond 1 as well
     y, scale, bits, grad, _, g = measured(built(name, layer), w)
@@ -73,7 +73,7 @@ def test_binary_weight_is_the_sign_times_the_mean_magnitude(name, layer, backend
     assert bits == 1
 
 
-def test_magnitude_of_bi_real_net_may_be_per_channel(backend):
+def test_magnitude_of_bi_real_net_may_be_per_channel():
     layer = nn.Linear(5, 3).double()
     y, scale, _, grad, _, g = measured(
         built("BiRealWeight", layer, scaling_per_output_channel=True), layer.weight
@@ -106,7 +106,7 @@ def test_ir_net_weight_is_the_sign_of_the_standardized_weight(fraction, layer, b
     close(grad, expected)
 
 
-def test_ir_net_weight_may_be_per_tensor(backend):
+def test_ir_net_weight_may_be_per_tensor():
     layer = nn.Linear(5, 3).double()
     quant = built("IRNetWeight", layer, scaling_per_output_channel=False)
     y, scale, *_ = measured(quant, layer.weight)
@@ -115,7 +115,7 @@ def test_ir_net_weight_may_be_per_tensor(backend):
     assert torch.equal(y, sign(w - w.mean()) * scale)
 
 
-def test_ir_net_weight_takes_the_output_channels_of_a_transposed_convolution(backend):
+def test_ir_net_weight_takes_the_output_channels_of_a_transposed_convolution():
     from qat.nn import QuantConvTranspose1d
 
     layer = QuantConvTranspose1d(2, 3, 4, weight_quant=ready_made("IRNetWeight")).double()
@@ -134,7 +134,7 @@ ACTS = {
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 @pytest.mark.parametrize("name", ACTS)
-def test_binary_activation_is_the_sign_with_the_published_gradient(name, scale, backend):
+def test_binary_activation_is_the_sign_with_the_published_gradient(name, scale):
     x = torch.tensor(X, dtype=torch.float64)
     y, s, bits, grad, _, g = measured(built(name, nn.Linear(1, 1), scaling_const=scale), x)
     assert (s.item(), bits) == (scale, 1)
@@ -142,7 +142,7 @@ def test_binary_activation_is_the_sign_with_the_published_gradient(name, scale, 
     close(grad, g * scale * ACTS[name](x))
 
 
-def test_ternary_weight_network_keeps_the_mean_beyond_its_threshold(layer, backend):
+def test_ternary_weight_network_keeps_the_mean_beyond_its_threshold(layer):
     w = layer.weight.detach()
     y, scale, bits, grad, _, g = measured(built("TWNWeight", layer), w)
     threshold = 0.7 * w.abs().mean()
@@ -154,7 +154,7 @@ def test_ternary_weight_network_keeps_the_mean_beyond_its_threshold(layer, backe
     assert bits == 2
 
 
-def test_ternary_weight_network_may_be_per_channel(backend):
+def test_ternary_weight_network_may_be_per_channel():
     layer = nn.Conv2d(2, 3, 3).double()
     w = layer.weight.detach()
     y, scale, *_ = measured(built("TWNWeight", layer, scaling_per_output_channel=True), w)
@@ -181,7 +181,7 @@ def test_trained_ternary_weights_have_a_learned_scale_on_either_side(layer, back
     assert bits == 2
 
 
-def test_trained_ternary_threshold_is_a_fraction_of_ones_own(backend):
+def test_trained_ternary_threshold_is_a_fraction_of_ones_own():
     layer = nn.Linear(4, 1).double()
     w = torch.tensor([[1.0, -0.6, 0.4, -1.0]], dtype=torch.float64)
     layer.weight.data.copy_(w)
@@ -208,7 +208,7 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_weight_with_the_scale_of_its_mean_magnitude(name, layer, backend):
+def test_weight_with_the_scale_of_its_mean_magnitude(name, layer):
     bits, per_channel, is_learned = WEIGHTS[name]
     w = layer.weight.detach()
     y, scale, width, grad, parameters, g = measured(built(name, layer), w)
@@ -265,7 +265,7 @@ def test_activation_with_the_scale_of_the_mean_magnitude(name, backend):
 @pytest.mark.parametrize(
     "name", ["SignedBinaryActPerTensorParam", "SignedTernaryActPerTensorParam"]
 )
-def test_learned_scale_of_an_activation_moves_after_its_first_batches(name, backend):
+def test_learned_scale_of_an_activation_moves_after_its_first_batches(name):
     quant = built(name, nn.Linear(1, 1), collect_stats_steps=1)
     x = torch.tensor(X, dtype=torch.float64)
     quant(x)

@@ -1,4 +1,4 @@
-"""Quantizers of few bits from papers against their formulas, in float64, written out here."""
+"""Quantizers of few bits from papers, against formulas written out here."""
 
 import math
 
@@ -42,7 +42,7 @@ def activations():
 
 
 @pytest.mark.parametrize("bits", BITS)
-def test_dorefa_weight_is_equation_nine(bits, backend):
+def test_dorefa_weight_is_equation_nine(bits):
     w = conv().weight.detach()
     (y, scale, zero_point, width), grad, _, g = measured(
         built("DoReFaWeight", conv(), bit_width=bits), w
@@ -65,7 +65,7 @@ def test_dorefa_weight_is_equation_nine(bits, backend):
     assert q.abs().max() <= 2**bits - 1
 
 
-def test_dorefa_weight_of_one_bit_is_equation_eight(backend):
+def test_dorefa_weight_of_one_bit_is_equation_eight():
     w = conv().weight.detach()
     (y, scale, _, width), grad, _, g = measured(built("DoReFaWeight", conv(), bit_width=1), w)
     close(y, torch.where(w < 0, -1.0, 1.0).double() * w.abs().mean())
@@ -91,7 +91,7 @@ BOUNDED = {"DoReFaAct": 1.0, "PACTAct": 1.25}
 
 @pytest.mark.parametrize("bits", [1, *BITS])
 @pytest.mark.parametrize("name", BOUNDED)
-def test_bounded_activation_is_clipped_then_rounded(name, bits, backend):
+def test_bounded_activation_is_clipped_then_rounded(name, bits):
     bound, n = BOUNDED[name], 2**bits - 1
     x = torch.tensor([-2.0, -1e-3, 0.0, 0.1, 0.5, 0.97, bound, bound + 1e-3, 4.0]).double()
     quant = built(name, bit_width=bits, max_val=bound)
@@ -106,7 +106,7 @@ def test_bounded_activation_is_clipped_then_rounded(name, bits, backend):
         assert not parameters
 
 
-def test_pact_starts_at_ten_and_takes_a_start_of_ones_own(backend):
+def test_pact_starts_at_ten_and_takes_a_start_of_ones_own():
     x = torch.tensor([100.0]).double()
     assert built("PACTAct")(x)[0].item() == 10
     assert built("PACTAct", scaling_const=3.0)(x)[0].item() == pytest.approx(3)
@@ -128,7 +128,7 @@ def test_pact_takes_the_activation_function_in_front_into_its_pass(backend):
 
 
 @pytest.mark.parametrize(("lo", "hi"), [(-1.0, 1.0), (0.5, 2.0), (0.0, 6.0)])
-def test_pact_behind_a_bounded_function_is_pact_of_its_result(lo, hi, backend):
+def test_pact_behind_a_bounded_function_is_pact_of_its_result(lo, hi):
     quant, x = built("PACTAct", max_val=1.5), torch.linspace(-3, 7, 41).double()
     assert torch.equal(quant(x, Bounds(lo, hi))[0], quant(torch.clamp(x, lo, hi))[0])
 
@@ -143,7 +143,7 @@ def lsq_reference(x, s, low, high, g):
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("per_channel", [False, True], ids=["tensor", "channel"])
-def test_lsq_weight_starts_and_learns_as_published(bits, per_channel, backend):
+def test_lsq_weight_starts_and_learns_as_published(bits, per_channel):
     name = "LSQWeightPerChannel" if per_channel else "LSQWeightPerTensor"
     layer = conv()
     w = layer.weight.detach()
@@ -185,7 +185,7 @@ def test_lsq_activation_starts_at_the_first_batch_and_learns_as_published(name, 
     assert width.item() == bits
 
 
-def test_lsq_of_a_tensor_without_batch_counts_all_of_it(backend):
+def test_lsq_of_a_tensor_without_batch_counts_all_of_it():
     quant = built("LSQAct")
     x = torch.randn(9).double()
     quant(x)
@@ -199,7 +199,7 @@ def test_lsq_of_one_signed_bit_is_refused():
         built("LSQWeightPerTensor", bit_width=1)
 
 
-def test_lsq_of_one_unsigned_bit_is_zero_or_the_step(backend):
+def test_lsq_of_one_unsigned_bit_is_zero_or_the_step():
     quant = built("LSQUnsignedAct", bit_width=1)
     y, s, *_ = quant(torch.tensor([[0.0, 0.1, 5.0]]).double())
     assert y.tolist() == [[0.0, 0.0, s.item()]]
@@ -244,7 +244,7 @@ def test_lsq_plus_has_the_values_and_gradients_of_its_formula(bits, backend):
 
 
 @pytest.mark.parametrize("bits", BITS)
-def test_lsq_plus_starts_better_than_the_range_of_the_first_batch(bits, backend):
+def test_lsq_plus_starts_better_than_the_range_of_the_first_batch(bits):
     quant, x, high = built("LSQPlusAct", bit_width=bits), skewed(), 2**bits - 1
     y = quant(x)[0].detach()
     step = (x.max() - x.min()) / high
@@ -255,7 +255,7 @@ def test_lsq_plus_starts_better_than_the_range_of_the_first_batch(bits, backend)
     assert ((y - x) ** 2).mean() <= allowed
 
 
-def test_lsq_plus_fits_a_grid_exactly_where_there_is_one(backend):
+def test_lsq_plus_fits_a_grid_exactly_where_there_is_one():
     levels = torch.tensor([-0.2, -0.1, 0.0, 0.1, 0.3, 0.5]).double()
     x = levels.repeat(4, 10)
     y, s, z, _ = built("LSQPlusAct", bit_width=3)(x)
@@ -265,14 +265,14 @@ def test_lsq_plus_fits_a_grid_exactly_where_there_is_one(backend):
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.7, -0.7])
-def test_lsq_plus_of_a_constant_batch_keeps_it(constant, backend):
+def test_lsq_plus_of_a_constant_batch_keeps_it(constant):
     x = torch.full((2, 3), constant).double()
     y, s, z, _ = built("LSQPlusAct")(x)
     close(y, x)
     assert s.item() > 0 and 0 <= z.item() <= 15
 
 
-def test_lsq_plus_that_saw_nothing_has_no_offset(backend):
+def test_lsq_plus_that_saw_nothing_has_no_offset():
     quant = built("LSQPlusAct").eval()
     _, scale, zero_point, _ = quant(torch.randn(2, 3).double())
     assert (scale.item(), zero_point.item()) == (1.0, 0.0)

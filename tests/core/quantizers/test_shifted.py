@@ -1,4 +1,4 @@
-"""Quantizers with a zero point against the formula of their docstrings, in float64."""
+"""Quantizers with a zero point, against their formulas in float64."""
 
 import copy
 import math
@@ -79,9 +79,7 @@ def expected_of(row, source, is_power, bits):
 
 @pytest.mark.parametrize("bits", [8, 3])
 @pytest.mark.parametrize("name", EXPECTED)
-def test_value_scale_zero_point_and_bit_width_are_those_of_the_formula(
-    name, bits, backend, quantized
-):
+def test_value_scale_zero_point_and_bit_width_are_those_of_the_formula(name, bits, quantized):
     source, per_row, is_power = EXPECTED[name]
     result = quantized(name, bit_width=bits)
     x = result.x.detach()
@@ -98,9 +96,7 @@ def test_value_scale_zero_point_and_bit_width_are_those_of_the_formula(
 
 @pytest.mark.parametrize("bits", [8, 3])
 @pytest.mark.parametrize("name", HQO)
-def test_real_zero_point_is_on_its_grid_and_no_worse_than_the_minimum(
-    name, bits, backend, quantized
-):
+def test_real_zero_point_is_on_its_grid_and_no_worse_than_the_minimum(name, bits, quantized):
     result = quantized(name, bit_width=bits)
     x, per_row = result.x.detach(), HQO[name]
     rows = x if per_row else x.reshape(1, -1)
@@ -127,7 +123,7 @@ def test_zero_is_on_the_grid(name, quantized):
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0], ids=["positive", "negative"])
-def test_numbers_of_one_side_are_covered_from_zero_on(sign, backend):
+def test_numbers_of_one_side_are_covered_from_zero_on(sign):
     layer = nn.Linear(4, 2)
     with torch.no_grad():
         layer.weight.copy_(sign * torch.linspace(2.0, 3.0, 8).reshape(2, 4))
@@ -138,7 +134,7 @@ def test_numbers_of_one_side_are_covered_from_zero_on(sign, backend):
     assert float((y - layer.weight).detach().abs().max()) <= 0.5001 * scale.item()
 
 
-def test_signed_grid_with_a_zero_point_gives_the_values_of_the_unsigned_one(backend):
+def test_signed_grid_with_a_zero_point_gives_the_values_of_the_unsigned_one():
     layer = nn.Linear(8, 4)
     unsigned = ShiftedUint8WeightPerChannelFloat.let(module=layer).tensor_quant(layer.weight)
     signed = ShiftedUint8WeightPerChannelFloat.let(module=layer, signed=True).tensor_quant(
@@ -148,7 +144,7 @@ def test_signed_grid_with_a_zero_point_gives_the_values_of_the_unsigned_one(back
     assert torch.equal(signed[2], unsigned[2] - 128)
 
 
-def test_gradient_of_the_recomputed_interval_is_that_of_the_formula(backend):
+def test_gradient_of_the_recomputed_interval_is_that_of_the_formula():
     layer = nn.Linear(6, 3).double()
     quant = ShiftedUint8WeightPerTensorFloat.let(module=layer, bit_width=3).tensor_quant.double()
     weights = torch.linspace(-1, 2, 18, dtype=torch.float64).reshape(3, 6)
@@ -164,7 +160,7 @@ def test_gradient_of_the_recomputed_interval_is_that_of_the_formula(backend):
     torch.testing.assert_close(layer.weight.grad, weights + to_scale / 7 * ends)
 
 
-def test_learned_interval_gets_gradients(backend):
+def test_learned_interval_gets_gradients():
     quant = ShiftedUint8ActPerTensorFloat.let(collect_stats_steps=1).tensor_quant
     quant(torch.randn(20))
     quant(5 * torch.randn(20))[0].square().sum().backward()
@@ -172,7 +168,7 @@ def test_learned_interval_gets_gradients(backend):
     assert quant.scaling_impl.value.grad.abs().item() > 0
 
 
-def test_learned_zero_point_of_a_recomputed_scale_gets_a_gradient(backend):
+def test_learned_zero_point_of_a_recomputed_scale_gets_a_gradient():
     layer = QuantLinear(16, 4, weight_quant=ShiftedUint8WeightPerTensorFloatHQO, weight_bit_width=2)
     value = layer.weight_quant.tensor_quant.zero_point_impl.value
     with torch.no_grad():
@@ -256,7 +252,7 @@ def test_state_dict_restores_interval_and_phase(backend):
 @pytest.mark.parametrize(
     "memory_format", [torch.contiguous_format, torch.channels_last], ids=["contiguous", "last"]
 )
-def test_per_channel_activation_has_a_zero_point_for_each_channel(memory_format, backend):
+def test_per_channel_activation_has_a_zero_point_for_each_channel(memory_format):
     shape = (1, 3, 1, 1)
     layer = QuantIdentity(
         act_quant=ShiftedUint8ActPerTensorFloat,
@@ -289,7 +285,7 @@ def test_dynamic_interval_is_that_of_the_tensor_at_hand(backend):
 
 
 @pytest.mark.parametrize("rows", [(3, 5), (2, 4, 5)])
-def test_dynamic_interval_per_row_has_a_zero_point_for_each_row(rows, backend):
+def test_dynamic_interval_per_row_has_a_zero_point_for_each_row(rows):
     layer = QuantIdentity(
         act_quant=ShiftedUint8ActPerTensorFloat,
         scaling_impl_type="dynamic",

@@ -36,18 +36,20 @@ def of(integers, bits=8, signed=True, zero_point=0.0, scale=0.5):
 
 
 @pytest.mark.parametrize("name", UNARY)
-def test_signs_keep_the_grid(name, grid, assert_on_grid):
-    x = grid.make()
+def test_signs_keep_the_grid(name, grids, assert_on_grid):
+    for grid in grids.values():
+        x = grid.make()
 
-    assert_on_grid(UNARY[name](x), UNARY[name](x.value))
+        assert_on_grid(UNARY[name](x), UNARY[name](x.value))
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_arithmetic_of_equal_scales_keeps_the_grid(name, grid, assert_on_grid):
-    a, b = grid.make(seed=1), grid.make(seed=2)
-    expected = BINARY[name](a.value.clone(), b.value)
+def test_arithmetic_of_equal_scales_keeps_the_grid(name, grids, assert_on_grid):
+    for grid in grids.values():
+        a, b = grid.make(seed=1), grid.make(seed=2)
+        expected = BINARY[name](a.value.clone(), b.value)
 
-    assert_on_grid(BINARY[name](a, b), expected)
+        assert_on_grid(BINARY[name](a, b), expected)
 
 
 @pytest.mark.parametrize("signed", [(True, True), (False, False), (True, False), (False, True)])
@@ -97,6 +99,13 @@ def test_a_sum_of_unsigned_tensors_is_unsigned():
     total = of([255], signed=False) + of([255], signed=False)
 
     assert (total.signed, int(total.bit_width), total.int().tolist()) == (False, 9, [510])
+
+
+def test_a_difference_of_unsigned_tensors_is_signed_in_one_bit_more():
+    difference = of([0, 255], signed=False) - of([255, 0], signed=False)
+
+    assert (difference.signed, int(difference.bit_width)) == (True, 9)
+    assert difference.int().tolist() == [-255, 255]
 
 
 def test_a_sum_of_binary_tensors_holds_two():

@@ -1,4 +1,4 @@
-"""What a QuantTensor holds, prints, checks and refuses."""
+"""A QuantTensor by itself: fields, format, validity, refusals, and its use as a tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ready-made quantizers in words, each computed from its declaration.
+"""Catalogue of the ready-made quantizers, in words.
+
+The words are computed from the declarations.
 
 ``docs/quantizers.md`` is made from it, and whoever adds a quantizer finds it here without a word
 more: attributes are read from the injector, parts that are no choice by name describe themselves by

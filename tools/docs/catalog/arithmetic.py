@@ -1,4 +1,4 @@
-"""What quantizers compute: a formula for each class of ``tensor_quant``."""
+"""Formulas of the arithmetics, by class of ``tensor_quant``."""
 
 import re
 from dataclasses import dataclass

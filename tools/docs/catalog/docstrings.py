@@ -1,4 +1,4 @@
-"""What docstrings say, by their customary form: a first sentence, and paragraphs with a word."""
+"""Readers of docstrings: the first sentence, a paragraph behind a word."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""One entry per ready-made quantizer."""
+"""Entries of the catalogue, one per ready-made quantizer."""
 
 import inspect
 from dataclasses import dataclass

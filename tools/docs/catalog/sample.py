@@ -1,4 +1,4 @@
-"""A quantizer given what it leaves to its user, so that it can be built and described."""
+"""Samples of quantizers: complete, so that they can be built and described."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The attributes of a quantizer in words: format, granularity, scale, zero point.
+"""Attributes of a quantizer in words: format, granularity, scale, zero point.
 
 Each function takes a quantizer that is bound to a sample (:mod:`.sample`) and has a
 ``tensor_quant``. What is no choice by name is described by the docstring of the part.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.enums import QuantType
+from qat.enums import QuantType, choice
 from qat.nn.rnn.declared import Declared
 from qat.ops import IntGrid, int_fake_quantize
 from qat.proxy import ActQuantProxyFromInjector
@@ -120,11 +120,11 @@ class CoupledLSTMCell(LSTMCell):
     def _set_forget_gate(self, declared: Declared) -> None:
         quant = self.input_sigmoid_quant
         self._narrow_range = bool(_attribute(quant, "narrow_range", False))
-        quant_type = _attribute(quant, "quant_type", QuantType.INT)
-        if quant_type != QuantType.INT:
+        quant_type = choice(QuantType, _attribute(quant, "quant_type", QuantType.INT), "quant_type")
+        if quant_type is not QuantType.INT:
             raise NotImplementedError(
                 f"{type(declared.layer).__name__}: coupled_input_forget_gates with a sigmoid_quant "
-                f"of quant_type {str(quant_type)!r}; use an integer quantizer or None."
+                f"of quant_type {quant_type.value!r}; use an integer quantizer or None."
             )
 
     def forget_gate(self, gates: dict[str, Tensor], input_gate: Tensor | QuantTensor) -> Tensor:

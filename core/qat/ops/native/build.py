@@ -1,17 +1,13 @@
-"""Building the native library from ``csrc/`` and keeping it in a cache.
+"""Native library built from ``csrc/`` and kept in a cache.
 
 The file name in the cache carries a hash of all that the result depends on: sources, compiler and
 its version, torch and its C++ ABI, flags. A change of any of them is another file, so nothing is
 ever checked for being up to date. A build happens in a temporary folder beside its place and is
 renamed into it, under a lock that the operating system takes back when its holder dies; two
 processes that start at once therefore build once, and none can see half a library.
-
-The compiler runs in a child process, which has an environment of its own and keeps torch's build
-tool (and setuptools, which that needs) out of this one.
 """
 
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -29,6 +25,7 @@ from pathlib import Path
 import torch
 
 from qat import config
+from qat.ops.native import compile as native_compile
 from qat.ops.native.toolchain import Compiler, NativeBuildError, find_compiler, find_ninja
 
 NAME = "qat_native"
@@ -44,26 +41,26 @@ FLAGS = (
     "-fopenmp-simd",
 )
 
-_COMPILE = (
-    "import json, sys; from torch.utils.cpp_extension import load; "
-    "load(is_python_module=False, with_cuda=False, **json.loads(sys.argv[1]))"
-)
 _log = logging.getLogger("qat")
 
 
-def source_files() -> list[Path]:
-    """Return the C++ files: ``_csrc`` in an installed package, ``csrc`` in a checkout.
+def source_folder() -> Path:
+    """Return the folder of the C++ files: ``qat/_csrc`` where installed, ``csrc`` in a checkout.
 
     Raises:
-        NativeBuildError: neither folder holds any.
+        NativeBuildError: neither is there, or has any.
     """
     package = Path(__file__).resolve().parents[2]
     folders = (package / "_csrc", package.parents[1] / "csrc")
     for folder in folders:
-        files = sorted(path for path in folder.glob("*") if path.suffix in (".cpp", ".h"))
-        if files:
-            return files
+        if any(folder.rglob("*.cpp")):
+            return folder
     raise NativeBuildError(f"no C++ sources in {' or '.join(map(str, folders))}")
+
+
+def source_files(folder: Path) -> list[Path]:
+    """Return the C++ files and headers in ``folder`` and below."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".cpp", ".h"))
 
 
 def flags(compiler: Compiler) -> list[str]:
@@ -81,8 +78,8 @@ def _processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 
-def library_name(sources: list[Path], compiler: Compiler) -> str:
-    """Return the file name of the library that these sources and this compiler give."""
+def library_name(folder: Path, compiler: Compiler) -> str:
+    """Return the file name of the library that the sources in ``folder`` give with ``compiler``."""
     digest = hashlib.sha256()
     parts = [
         torch.__version__,
@@ -93,10 +90,11 @@ def library_name(sources: list[Path], compiler: Compiler) -> str:
         shutil.which(shlex.split(compiler.command)[0]) or "",
         compiler.command,
         compiler.version,
+        *native_compile.FLAGS,
         *flags(compiler),
     ]
-    for path in sources:
-        parts += [path.name, path.read_text(encoding="utf-8")]
+    for path in source_files(folder):
+        parts += [path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")]
     for part in parts:
         digest.update(part.encode() + b"\0")
     return f"{NAME}-torch{torch.__version__}-{digest.hexdigest()[:16]}.so"
@@ -175,7 +173,7 @@ def build(rebuild: bool = False) -> Path:
     Raises:
         NativeBuildError: no sources, compiler, ninja or writable folder, or compilation failed.
     """
-    sources = source_files()
+    sources = source_folder()
     compiler = find_compiler()
     name = library_name(sources, compiler)
     folders = cache_folders()
@@ -189,9 +187,9 @@ def build(rebuild: bool = False) -> Path:
     return target
 
 
-def _build_into(target: Path, sources: list[Path], compiler: Compiler) -> None:
+def _build_into(target: Path, sources: Path, compiler: Compiler) -> None:
     _log.info(
-        "native STE backend: compiling %s with %s (once, about a minute)",
+        "native STE backend: compiling %s with %s (once, about half a minute)",
         target.name,
         compiler.command,
     )
@@ -205,43 +203,18 @@ def _build_into(target: Path, sources: list[Path], compiler: Compiler) -> None:
     _log.info("native STE backend: compiled in %.0f s", time.monotonic() - began)
 
 
-def _compile(folder: Path, sources: list[Path], compiler: Compiler) -> None:
-    arguments = {
-        "name": NAME,
-        "sources": [str(path) for path in sources if path.suffix == ".cpp"],
-        "extra_cflags": flags(compiler),
-        "build_directory": str(folder),
-        "verbose": config.VERBOSE,
-    }
-    environment = dict(os.environ, CXX=_as_one_word(compiler, folder))
-    environment["PATH"] = os.pathsep.join(
-        [str(Path(find_ninja()).parent), environment.get("PATH", os.defpath)]
+def _compile(folder: Path, sources: Path, compiler: Compiler) -> None:
+    text = native_compile.ninja_file(
+        sources, f"{NAME}.so", source_files(sources), compiler.command, flags(compiler)
     )
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    environment.pop("PYTHONWARNINGS", None)
-    # Shown on standard error: standard output belongs to the program's own answer.
-    finished = subprocess.run(
-        [sys.executable, "-c", _COMPILE, json.dumps(arguments)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=2 if config.VERBOSE else subprocess.PIPE,
-        stderr=2 if config.VERBOSE else subprocess.STDOUT,
-        text=True,
-    )
-    if finished.returncode != 0:
+    (folder / "build.ninja").write_text(text, encoding="utf-8")
+    try:
+        for progress in native_compile.run_ninja(find_ninja(), folder, config.VERBOSE):
+            _log.info("native STE backend: compiled %s", progress)
+    except subprocess.CalledProcessError as failed:
         raise NativeBuildError(
-            _compile_error(compiler, finished.stdout, folder.parent / "build.log")
-        )
-
-
-def _as_one_word(compiler: Compiler, folder: Path) -> str:
-    # torch's build tool takes CXX for one file name; "ccache g++" is two words.
-    if len(shlex.split(compiler.command)) == 1:
-        return compiler.command
-    script = folder / "cxx"
-    script.write_text(f'#!/bin/sh\nexec {compiler.command} "$@"\n', encoding="utf-8")
-    script.chmod(0o700)
-    return str(script)
+            _compile_error(compiler, failed.output, folder.parent / "build.log")
+        ) from None
 
 
 def _compile_error(compiler: Compiler, output: str | None, log: Path) -> str:
@@ -250,7 +223,7 @@ def _compile_error(compiler: Compiler, output: str | None, log: Path) -> str:
         return f"{problem} (see above)"
     log.write_text(output, encoding="utf-8")
     lines = [line.strip() for line in output.splitlines()]
-    # The compiler's own words; around them stand those of the traceback that the build ends in.
+    # The compiler's own words; around them stand those of ninja.
     errors = [line for line in lines if " error: " in line]
     errors = errors or [line for line in lines if "error" in line.lower()]
     return f"{problem}: {errors[0] if errors else 'no message'} (all of it in {log})"

@@ -1,4 +1,4 @@
-"""Ready-made quantizers of accumulators."""
+"""Quantizers of accumulators."""
 
 from qat.enums import FloatToIntImplType, TruncScalingImplType
 from qat.quantizers.resolve.accumulators import ClampResolver, TruncResolver

@@ -1,4 +1,4 @@
-"""Ready-made activation quantizers."""
+"""Activation quantizers."""
 
 from qat.components.quant import ClampedBinaryQuant
 from qat.quantizers.resolve.presets import (

@@ -1,4 +1,4 @@
-"""Ready-made activation quantizers whose scale is a learned multiple of the batch's statistic."""
+"""Activation quantizers with a learned multiple of the batch's statistic as scale."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Ready-made bias quantizers."""
+"""Bias quantizers."""
 
 from qat.quantizers.resolve.presets import MaxStats, SignedInt8
 from qat.quantizers.resolve.roles import BiasResolver

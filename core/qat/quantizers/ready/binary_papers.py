@@ -1,4 +1,4 @@
-"""Binary and ternary quantizers from papers, by name."""
+"""Binary and ternary quantizers from papers."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Binary and ternary quantizers with a scale from statistics, recomputed or learned from them on.
+"""Binary and ternary quantizers with a scale from statistics.
+
+The scale is recomputed at every call, or learned from the statistic on.
 
 Those with a constant scale are in :mod:`qat.quantizers.ready.weight` and
 :mod:`qat.quantizers.ready.activation`.

@@ -1,4 +1,4 @@
-"""Ready-made weight quantizers with a scale in front of the rounding and another behind it."""
+"""Weight quantizers with one scale before the rounding and another behind."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Ready-made activation quantizers with the scale of the tensor at hand, in evaluation too."""
+"""Activation quantizers with the scale of the tensor at hand.
+
+In training and in evaluation alike.
+"""
 
 from typing import Any
 

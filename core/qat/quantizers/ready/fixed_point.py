@@ -1,4 +1,4 @@
-"""Ready-made quantizers whose scale is a power of two.
+"""Quantizers whose scale is a power of two.
 
 The threshold is rounded up to a power of two, so that nothing more is clipped, and the scale is
 that over ``2**7`` for a signed grid of 8 bits, over ``2**8`` for an unsigned one.

@@ -1,4 +1,4 @@
-"""Ready-made weight quantizers with a scale and a zero point per group of neighbours."""
+"""Weight quantizers with a scale and zero point per group of neighbours."""
 
 from qat.enums import ScalingPerOutputType
 from qat.inject import ExtendedInjector

@@ -1,4 +1,4 @@
-"""Quantizers of few bits from papers, by name; 4 bits unless ``bit_width`` is given."""
+"""Quantizers of few bits from papers; 4 bits unless ``bit_width`` is given."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Declarations that no quantizer is built from: what None means, with a name of its own.
+"""Named placeholders for 'no quantizer'.
 
 A layer given one behaves as with None; attributes may turn it into a quantizer
 (``weight_quant_type="int"`` and what else that needs).

@@ -1,4 +1,4 @@
-"""Ready-made unsigned quantizers with a zero point.
+"""Unsigned quantizers with a zero point.
 
 Their grid covers an interval that holds 0, with 255 steps at 8 bits: ``scale = (high - low) / 255``
 and ``zero_point = -low / scale``.

@@ -1,4 +1,4 @@
-"""Ready-made weight quantizers."""
+"""Weight quantizers."""
 
 from qat.components.clamp import TensorClampSte
 from qat.components.quant import ClampedBinaryQuant

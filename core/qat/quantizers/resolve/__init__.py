@@ -1,1 +1,1 @@
-"""From the declared attributes of a quantizer to its parts."""
+"""Resolvers: from declared attributes to the parts of a quantizer."""

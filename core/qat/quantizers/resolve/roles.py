@@ -1,4 +1,7 @@
-"""Resolvers by role: where the scale of a weight, activation or bias is from."""
+"""Resolvers by role: weight, activation, bias.
+
+A role decides where the scale is from: a parameter at hand, or the tensors that pass by.
+"""
 
 from typing import Any
 

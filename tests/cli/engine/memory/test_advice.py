@@ -1,4 +1,4 @@
-"""Memory that runs out: recognised, and explained with a batch size that would fit."""
+"""Memory that runs out: recognised, and a batch that would fit."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Run in two processes by test_two_processes.py: what each finds out goes into a file of its own.
+"""Script of test_two_processes.py: the findings of one of two processes.
 
 The same seed in both: each makes the whole tensors and takes its share of them.
 """

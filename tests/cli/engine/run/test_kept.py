@@ -1,4 +1,4 @@
-"""Going on in the middle of an epoch with another number of processes."""
+"""Resumption inside an epoch with another number of processes."""
 
 import pytest
 import torch

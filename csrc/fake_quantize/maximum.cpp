@@ -4,12 +4,12 @@
 
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
-#include <ATen/TensorSubclassLikeUtils.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include "../layout.h"
 
 namespace qat {
 namespace {
@@ -53,13 +53,14 @@ void add_to_all(T* to_x, const T* x, int64_t count, T gradient) {
 }  // namespace
 
 bool has_maximum_kernel(const at::Tensor& x) {
-  return !at::isTensorSubclassLike(x) && x.is_cpu() && x.is_contiguous() && x.numel() > 0 &&
+  return x.is_cpu() && x.is_contiguous() && x.numel() > 0 &&
       (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
 }
 
 at::Tensor maximum(const at::Tensor& x, int64_t rows) {
   const int64_t count = std::max<int64_t>(rows, 1), length = x.numel() / count;
-  at::Tensor result = rows == 0 ? at::empty({}, x.options()) : at::empty({rows}, x.options());
+  const at::DimVector shape(rows == 0 ? 0 : 1, rows);
+  at::Tensor result = uninitialized(shape, x.scalar_type());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "qat_maximum", [&] {
     const scalar_t* from = x.const_data_ptr<scalar_t>();
     scalar_t* to = result.mutable_data_ptr<scalar_t>();

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qat_cli.data.sources.registry import all_sources
+from qat_cli.data.registry import SOURCES
 from qat_cli.data.sources.source import data_root
 
 
@@ -34,7 +34,7 @@ def dataset_entries() -> list[DatasetEntry]:
             source.is_downloaded,
             source.kept_in.format(root=root),
         )
-        for source in all_sources().values()
+        for source in SOURCES.values()
     ]
     folder = "class folders of images of your own"
     return [*named, DatasetEntry("FOLDER", folder, None, None, None, False, "its path")]

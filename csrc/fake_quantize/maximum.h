@@ -5,7 +5,8 @@
 
 namespace qat {
 
-// Whether the two functions below can be used: a CPU tensor, contiguous, of float or double.
+// Whether the two functions below can be used: a CPU tensor, contiguous, of float or double. The caller
+// knows that it is no subclass.
 bool has_maximum_kernel(const at::Tensor& x);
 
 // max |x| of each of `rows` rows, [rows]; of all for rows = 0, []. NaN where there is one.

@@ -1,6 +1,6 @@
 // The arithmetic of each quantizer on one element; core/qat/ops/fake_quantize.py has the formulas.
 //
-// T is the type that is computed in; the tensor may be of a narrower one (rows.h).
+// T is the type that is computed in; the tensor may be of a narrower one (one_pass.h).
 // Every operation is rounded to T, as it is where the quantizer is composed of tensor ops, so that
 // both give the same bits in float16 and bfloat16 as well. Comparisons are written so that the value
 // of NaN is NaN.
@@ -29,7 +29,7 @@ inline T clamp(T x, T lo, T hi) {
   return x > hi ? hi : x;
 }
 
-// `gradient` also gives the share of one element in the sums; see fake_quantize.h.
+// `gradient` also gives the share of one element in the sums; see quantizers.h.
 template <typename T, bool kAllSums = false>
 struct IntGrid {
   using Number = T;
