@@ -46,8 +46,11 @@ def is_scripted(module: object) -> bool:
 def compile_as_op(function: Callable[..., Any], name: str) -> None:
     """Let compiled code call the registered op ``name`` where Python calls ``function``.
 
-    So ``function`` itself need not be readable by the compiler. This is torch's own table of such
-    functions, in which it enters ``torch.ops``; it has no public name.
+    So ``function`` itself need not be readable by the compiler, and asked to compile it alone it
+    says so. This is torch's own table of such functions, in which it enters ``torch.ops``; it has
+    no public name.
     """
     if torch_jit is not None:
         torch_jit._builtins._register_builtin(function, name)
+        text = f"{name} is an op already; compile a function or module that calls it."
+        function.__dict__["__script_unsupported"] = text

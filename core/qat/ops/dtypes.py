@@ -1,9 +1,9 @@
-"""Which type a quantizer computes in, and which type it gives, where tensor and scale differ.
+"""Types of a quantizer's arithmetic and result.
 
-That is so under ``torch.autocast``: activations are of a half type, the quantizer's state is
-float32. The integers are those of the wider type, whatever the shape of the scale is; rounding the
-scale to the narrow one first would move it by up to a 500th in bfloat16, which at 8 bits is half a
-step at the end of the grid.
+Tensor and scale differ in their type under ``torch.autocast``: activations are of a half type, the
+quantizer's state is float32. The integers are those of the wider type, whatever the shape of the
+scale is; rounding the scale to the narrow one first would move it by up to a 500th in bfloat16,
+which at 8 bits is half a step at the end of the grid.
 
 All can be called from TorchScript, and under ``torch.compile``, which does not follow
 ``torch.result_type``.

@@ -1,4 +1,4 @@
-"""Quantizers whose gradient is an estimate of its own, as published by name.
+"""Quantizers with an estimated gradient, as published by name.
 
 The plain straight-through gradients are those of :mod:`qat.ops.fake_quantize`. Common to all here:
 ``x`` is float16, bfloat16, float32 or float64 of any shape, empty and strided ones included; the

@@ -1,4 +1,4 @@
-"""Fused quantizers: scale, round, clamp and dequantize in one op, with one tensor saved.
+"""Fused quantizers: scale, round, clamp and dequantize in one op.
 
 Each gives the values of the composed quantizer of :mod:`qat.components`, bit for bit, in one pass
 over its input; the backward pass gives the gradient of the input and of the grid in another, and

@@ -1,4 +1,4 @@
-"""Minifloat quantizer as one op: divide, round to the format's grid, clamp, multiply.
+"""Minifloat quantizer in one op: divide, round to a grid, clamp, multiply.
 
 In one piece for its gradient, with one tensor saved, its input, as the integer quantizers of
 :mod:`qat.ops.fake_quantize` are. There is no kernel of its own: the same torch ops run on every

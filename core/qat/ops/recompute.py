@@ -1,4 +1,4 @@
-"""Quantizing again in the backward pass in place of keeping what was quantized.
+"""Quantizing again in the backward pass, to keep one tensor less.
 
 A convolution keeps its input for its backward pass. Where that input comes out of a fused
 quantizer, which keeps its own input, two tensors are kept where the float network keeps one. So

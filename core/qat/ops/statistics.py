@@ -1,4 +1,4 @@
-"""Order statistics of magnitudes, which absmax and percentile thresholds are taken from.
+"""Order statistics of magnitudes, for absmax and percentile thresholds.
 
 The few largest of a tensor are found without sorting it. Common to both functions: ``x`` is
 float16, bfloat16, float32 or float64, of any memory format; NaN counts as larger than infinity, as

@@ -1,4 +1,4 @@
-"""Straight-through (STE) ops: functions that are not differentiable, with a gradient that trains.
+"""Straight-through (STE) ops: undifferentiable functions with a gradient that trains.
 
 The value is that of the exact function; the gradient is that of a simpler one, the identity for
 every ``*_ste`` op (Bengio et al. 2013, arXiv:1308.3432). A straight-through clamp therefore never

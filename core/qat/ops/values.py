@@ -1,4 +1,4 @@
-"""Forward values of the ops that torch does not have as they are needed here; ordinary gradients.
+"""Signs, a rounding and the smallest number, as torch lacks them.
 
 All but :func:`smallest_normal` are elementwise, keep dtype, device and memory format, and pass NaN
 through. All can be called from TorchScript.

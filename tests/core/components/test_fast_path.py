@@ -89,11 +89,13 @@ def test_grid_is_computed_again_after_a_change_in_place_a_move_and_a_replacement
     grid, _ = fast_path.grid_of(quant)
     assert fast_path.grid_of(quant)[0] is grid
     quant.msb_clamp_bit_width_impl.bit_width.value.fill_(3.0)
-    assert fast_path.grid_of(quant)[0].bit_width == 3
+    grid, int_range = fast_path.grid_of(quant)
+    assert (grid.bit_width, int_range) == (3, 4)
     quant.to(torch.float64)
     assert fast_path.grid_of(quant)[0].bit_width.dtype == torch.float64
     quant.msb_clamp_bit_width_impl = BitWidthConst(8)
-    assert fast_path.grid_of(quant)[0].bit_width == 8
+    grid, int_range = fast_path.grid_of(quant)
+    assert (grid.bit_width, int_range) == (8, 128)
 
 
 def test_a_grid_first_found_in_inference_mode_can_be_trained_with():

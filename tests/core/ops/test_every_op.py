@@ -133,6 +133,14 @@ def test_torchscript_knows_the_function_of_an_op_as_the_registered_op(name, tool
     assert torch.jit._builtins._find_builtin(OPS[name].call) == f"qat::{name}"
 
 
+def test_an_op_alone_is_not_compiled_and_says_so(toolchain):
+    ops.ensure_registered()
+    with pytest.raises(RuntimeError, match="qat::round_ste is an op already; compile a function"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is deprecated
+            torch.jit.script(ops.round_ste)
+
+
 MODULES = [
     module
     for found in pkgutil.iter_modules(qat.ops.__path__, "qat.ops.")

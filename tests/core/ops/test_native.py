@@ -27,7 +27,7 @@ print([f"{type(w.message).__name__}: {w.message}" for w in caught])
 
 def test_importing_qat_ops_loads_and_compiles_nothing(run_program):
     done = run_program(
-        "import sys, qat.ops as ops; from qat.ops import native;"
+        "import sys, qat.ops as ops; from qat.ops.native import load as native;"
         "print(native._result, 'torch._dynamo' in sys.modules, ops.backend_report().active)"
     )
     assert done.communicate()[0] == "None False python\n"
@@ -252,8 +252,8 @@ def test_without_compiler_scripted_ops_still_run_and_differentiate(run_program):
         def f(x):
             y = ops.round_ste(x) * ops.abs_binary_sign_grad(x)
             return ops.tensor_clamp_ste_(y, torch.tensor(-9.0), torch.tensor(9.0))
-        from qat.ops.ste import round_ste, abs_binary_sign_grad
-        scripted = torch.jit.script(ops.floor_scale), torch.jit.script(round_ste)
+        from qat.components import RoundSte
+        scripted = torch.jit.script(ops.floor_scale), torch.jit.script(RoundSte()).forward
         for function in (*scripted, torch.jit.script(ops.tensor_clamp_ste_)):
             x = torch.tensor([1.5], requires_grad=True)
             bounds = (torch.tensor(-9.0), torch.tensor(1.0))

@@ -1,4 +1,4 @@
-"""Complete quantizers: what a ``tensor_quant`` is."""
+"""Complete quantizers, any of which can be a ``tensor_quant``."""
 
 from qat.components.quant.binary import BinaryQuant as BinaryQuant
 from qat.components.quant.binary import ClampedBinaryQuant as ClampedBinaryQuant

@@ -1,4 +1,4 @@
-"""Integer quantization with one scale in front of the rounding and another behind it."""
+"""Integer quantization with one scale before and another behind the rounding."""
 
 from typing import Tuple
 

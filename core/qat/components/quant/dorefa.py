@@ -1,4 +1,4 @@
-"""Weight quantization of DoReFa-Net for two bits and more: the grid without a zero."""
+"""Weight quantization of DoReFa-Net for two bits and more."""
 
 from typing import Tuple
 

@@ -1,4 +1,4 @@
-"""Minifloat quantization: to numbers of a few exponent and mantissa bits, times a scale."""
+"""Minifloat quantization: numbers of few exponent and mantissa bits, times a scale."""
 
 from typing import Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Quantization in groups of neighbours, each with a scale and a zero point of its own."""
+"""Quantization in groups of neighbours, each with its own scale."""
 
 from typing import Tuple
 

@@ -1,4 +1,4 @@
-"""Unsigned quantization up to a bound, with the gradient of the clipping to the bound."""
+"""Unsigned quantization up to a bound that learns from the clipping."""
 
 from typing import Optional, Tuple
 

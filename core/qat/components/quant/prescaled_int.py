@@ -1,4 +1,4 @@
-"""Integer quantizers for a scale that is given: of a bias, or of an accumulator."""
+"""Integer quantizers for a given scale: of a bias or accumulator."""
 
 from typing import Optional, Tuple
 

@@ -1,4 +1,4 @@
-"""Ternary quantization with a threshold found from the weight and a scale for either side."""
+"""Ternary quantization with a threshold and a scale for either side."""
 
 from typing import Tuple
 

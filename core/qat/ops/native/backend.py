@@ -1,4 +1,4 @@
-"""The active implementation of the ops, decided live by ``qat.config``.
+"""Active implementation of the ops, decided live by ``qat.config``.
 
 The native one is asked for by ``config.NATIVE_STE_BACKEND_ENABLED`` and needs the compiled library
 of :mod:`qat.ops.native.load`, which is built or loaded the first time it is asked for. Where that
