@@ -27,9 +27,9 @@ imports, unless a detour leads there too.
 LAYER = """\
 ## From a layer to the kernel
 
-The files that `QuantConv2d.forward` enters in training, weight and input of 4 bit with learned
-scales, Python backend. With the native backend the files of `ops/reference` are replaced by the
-kernels in `csrc/fake_quantize`.
+The files that `QuantConv2d.forward` enters in training before the kernel that quantizes its input,
+with the Python backend. With the native one, `ops/native/backend.py` leads to `csrc/fake_quantize`
+in place of `ops/reference`. The weight goes the same way, from `proxy/weight.py` on.
 """
 TRAINING = """\
 ## From the command to the first step

@@ -28,13 +28,11 @@ class Arrived(BaseException):
     """The end of the walk; no handler of the program's own catches it."""
 
 
-def files_entered(
-    package: str, walk: Callable[[], object], until: tuple[str, str] | None = None
-) -> list[str]:
+def files_entered(package: str, walk: Callable[[], object], until: str) -> list[str]:
     """Paths, relative to the repository, of the files of ``package`` that ``walk`` enters.
 
     Args:
-        until: file name and function whose first call ends the walk; None for all of it.
+        until: end of the path of the file, or of its folder, in which the walk is over.
     """
     folder = str(PACKAGES[package]) + os.sep
     seen: dict[str, None] = {}
@@ -43,8 +41,9 @@ def files_entered(
         code = frame.f_code
         if event != "call" or not code.co_filename.startswith(folder) or _is_importing(frame):
             return
-        seen.setdefault(str(Path(code.co_filename).relative_to(ROOT)))
-        if until == (Path(code.co_filename).name, code.co_name):
+        path = Path(code.co_filename).relative_to(ROOT)
+        seen.setdefault(str(path))
+        if str(path).endswith(until) or str(path.parent).endswith(until):
             sys.setprofile(None)
             raise Arrived
 
@@ -78,7 +77,7 @@ def both_walks() -> tuple[list[str], list[str]]:
 
 
 def layer_walk() -> list[str]:
-    """Files of ``qat`` that a training step of a 4-bit convolution enters, forward."""
+    """Files of ``qat`` from the forward pass of a 4-bit convolution to the first kernel."""
     from qat.nn import QuantConv2d
     from qat.quantizers import Int8ActPerTensorFloat
 
@@ -96,7 +95,7 @@ def layer_walk() -> list[str]:
     )
     x = torch.linspace(-1, 1, 4 * 64).reshape(1, 4, 8, 8)
     layer(x)  # the first call may prepare what later ones use
-    return files_entered("qat", lambda: layer(x))
+    return files_entered("qat", lambda: layer(x), until="ops/reference")
 
 
 def training_walk() -> list[str]:
@@ -107,7 +106,7 @@ def training_walk() -> list[str]:
         app(["train", "--recipe", RECIPE, "--backend", "python"], standalone_mode=False)
 
     with _empty_folder(), contextlib.redirect_stderr(io.StringIO()):
-        return files_entered("qat_cli", train, until=("loop.py", "train_epoch"))
+        return files_entered("qat_cli", train, until="run/loop.py")
 
 
 @contextlib.contextmanager
