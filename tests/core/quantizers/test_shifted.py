@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from qat.nn import QuantIdentity, QuantLinear, QuantReLU
+from qat.ops import Bounds
 from qat.proxy import fusion
 from qat.ptq import calibration_mode
 from qat.quantizers import (
@@ -211,7 +212,7 @@ def test_activation_function_is_fused_once_the_zero_point_is_stored(
     assert calls[-1] is None  # statistics are those of what the function gives
     assert layer.act_quant.zero_point().item() == 0.0
     layer(x)
-    assert calls[-1] == (0.0, None, None)
+    assert calls[-1] == (Bounds(0.0, None), None)
     apart = copy.deepcopy(layer)
     monkeypatch.setattr("qat.proxy.activation.fused_arguments", lambda *a: None)
     assert torch.equal(layer(x), apart(x))
