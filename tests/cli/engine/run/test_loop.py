@@ -1,5 +1,6 @@
 """Training that diverges, and evaluation."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -123,6 +124,21 @@ def test_a_loss_that_is_not_finite_names_the_layer_and_takes_no_step():
     ):
         train(model)
     assert torch.equal(model[1].weight, before)
+
+
+class Waits(str):
+    """The CPU, taken for a device where a look at the loss waits for what is queued."""
+
+    type = "mps"
+
+
+def test_where_looking_means_waiting_a_loss_is_looked_at_when_the_epoch_is_over():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2), Explodes())
+    data = replace(batches(12), device=Waits("cpu"))
+    steps = train_epoch(model, data, step_of(model, data), 0)
+    assert [next(steps).batches, next(steps).batches] == [1, 2]
+    with pytest.raises(WorkFailed, match="epoch 1, batch 3; "):
+        next(steps)
 
 
 def test_weights_that_are_not_finite_are_named():
