@@ -28,7 +28,7 @@ def figures(run):
     return [{k: v for k, v in row.items() if "second" not in k} for row in rows]
 
 
-def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path, pictures):
+def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path):
     result = qat("train", "--recipe", tiny_recipe)
     assert result.exit_code == 0, result.stderr
     run = tmp_path / "runs" / "train" / "tiny-001"
@@ -43,7 +43,6 @@ def test_a_run_leaves_everything_in_its_folder(qat, tiny_recipe, tmp_path, pictu
         "checkpoints/best.pt",
         "checkpoints/last.pt",
     }
-    assert all((run / name).stat().st_size > 10_000 for name in ("curves.png", "confusion.png"))
     assert "next        qat eval --checkpoint runs/train/tiny-001/checkpoints/best.pt" in (
         result.stdout
     )
