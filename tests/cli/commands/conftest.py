@@ -10,21 +10,6 @@ import torch
 from typer.testing import CliRunner
 
 from qat_cli.engine.step import step as step_module
-from qat_cli.engine.tasks import calibrate, train
-
-
-@pytest.fixture(autouse=True)
-def blank_pictures(request, monkeypatch):
-    """Empty files for pictures, but in tests that ask for ``pictures``: they take half of a run."""
-    if "pictures" not in request.fixturenames:
-        for task in (train, calibrate):
-            monkeypatch.setattr(task, "write_confusion", lambda path, *_: path.touch())
-        monkeypatch.setattr(train, "write_curves", lambda path, *_: path.touch())
-
-
-@pytest.fixture
-def pictures():
-    """Pictures are drawn."""
 
 
 @pytest.fixture
