@@ -13,13 +13,19 @@ Image.new("RGB", (1, 1)).save(PIXEL, "png")
 
 
 @pytest.fixture(autouse=True)
-def pictures_are_of_one_pixel(monkeypatch):
-    """Drawing takes most of the time of a small run; tests/cli/report does draw."""
+def pictures_are_of_one_pixel(request, monkeypatch):
+    """But in tests that ask for ``pictures``: drawing takes most of the time of a small run."""
 
     def save(figure, file, format):
         file.write(PIXEL.getvalue())
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
+
+
+@pytest.fixture
+def pictures():
+    """Pictures are drawn."""
 
 
 @pytest.fixture

@@ -4,5 +4,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def pictures_are_of_one_pixel():
-    """Not here."""
+def drawn(pictures):
+    """In every test here."""
