@@ -8,6 +8,8 @@
 
 namespace qat {
 
+constexpr int64_t kGrain = 32768;  // elements below which a second thread does not pay
+
 // x in the order of its memory is [outer, channels, inner], and entry c of a parameter belongs to all
 // elements [:, c, :]. One parameter for the tensor: outer = channels = 1. One per channel of a
 // channels-last tensor: inner = 1. Groups are channels.

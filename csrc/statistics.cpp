@@ -24,7 +24,7 @@ inline Key magnitude(Key bits) {
   return static_cast<Key>(bits & std::numeric_limits<Key>::max());
 }
 
-constexpr int64_t kBlock = 32;  // elements of which only the largest is looked at first
+constexpr int64_t kGlance = 32;  // elements of which only the largest is looked at first
 
 template <typename Key>
 void keep_largest(std::vector<Key>& keys, int64_t k) {
@@ -37,7 +37,7 @@ void keep_largest(std::vector<Key>& keys, int64_t k) {
 template <typename Key>
 Key largest_of_block(const Key* data) {
   Key largest = 0;
-  for (int64_t i = 0; i < kBlock; ++i) {
+  for (int64_t i = 0; i < kGlance; ++i) {
     largest = std::max(largest, magnitude(data[i]));
   }
   return largest;
@@ -62,13 +62,13 @@ template <typename Key>
 std::vector<Key> largest_of_range(const Key* data, int64_t count, int64_t k) {
   // Twice those wanted: narrowing them down is O(k) and comes after k new ones, so that no order of
   // the data, ascending included, costs more than O(1) per element.
-  const int64_t room = std::min(2 * k, count) + kBlock;
+  const int64_t room = std::min(2 * k, count) + kGlance;
   std::vector<Key> keys;
-  keys.reserve(room + kBlock);
+  keys.reserve(room + kGlance);
   Key bound = -1;
-  for (int64_t i = 0; i < count; i += kBlock) {
-    const int64_t length = std::min(kBlock, count - i);
-    if (length == kBlock && largest_of_block(data + i) <= bound) {
+  for (int64_t i = 0; i < count; i += kGlance) {
+    const int64_t length = std::min(kGlance, count - i);
+    if (length == kGlance && largest_of_block(data + i) <= bound) {
       continue;
     }
     append_above(bound, data + i, length, keys);

@@ -20,7 +20,7 @@ struct Job {
   at::ScalarType number;
   at::DimVector parameters;  // their broadcast shape
   Layout layout;
-  bool is_activated;
+  Bounds bounds;
   Pass pass;
   c10::SmallVector<Tensor, 2> entries;  // what `pass` points to
 
@@ -57,8 +57,10 @@ std::optional<Job> job_for(
   pass.lo = activation.lo.value_or(kNone);
   pass.hi = activation.hi.value_or(kNone);
   pass.channels = layout->channels;
-  const bool is_activated = activation.lo || activation.hi;
-  return Job{x, number, std::move(parameters), std::move(*layout), is_activated, pass, {}};
+  const Bounds bounds = activation.hi ? Bounds::kAny
+      : activation.lo                 ? Bounds::kLow
+                                      : Bounds::kNone;
+  return Job{x, number, std::move(parameters), std::move(*layout), bounds, pass, {}};
 }
 
 double number(const Tensor& x) {
@@ -111,7 +113,7 @@ std::optional<Job> ternary_job(
 Tensor forward(Job& job, FindLoops find_loops) {
   Tensor y = uninitialized_like(job.x);
   job.pass.result = y.mutable_data_ptr();
-  forward_all(find_loops(job.x.scalar_type(), job.number, job.is_activated), job.pass, job.layout);
+  forward_all(find_loops(job.x.scalar_type(), job.number, job.bounds), job.pass, job.layout);
   return y;
 }
 
@@ -147,7 +149,7 @@ Gradients backward(Job& job, const Incoming& incoming, FindLoops find_loops, int
   job.pass.grad = grad.const_data_ptr();
   job.pass.result = to_x.mutable_data_ptr();
   std::vector<double> total(count * job.layout.channels);
-  const Loops loops = find_loops(job.x.scalar_type(), job.number, job.is_activated);
+  const Loops loops = find_loops(job.x.scalar_type(), job.number, job.bounds);
   backward_all(loops, job.pass, job.layout, count, total.data());
   const Tensor sums = uninitialized({count, job.layout.channels}, job.number);
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, job.number, "qat_sums", [&] {

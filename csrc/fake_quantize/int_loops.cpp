@@ -33,12 +33,12 @@ using AllSums = IntGrids<T, true>;
 
 }  // namespace
 
-Loops int_loops(at::ScalarType x, at::ScalarType number, bool is_activated) {
-  return find_loops<OneSum>(x, number, is_activated);
+Loops int_loops(at::ScalarType x, at::ScalarType number, Bounds bounds) {
+  return find_loops<OneSum>(x, number, bounds);
 }
 
-Loops int_loops_with_all_sums(at::ScalarType x, at::ScalarType number, bool is_activated) {
-  return find_loops<AllSums>(x, number, is_activated);
+Loops int_loops_with_all_sums(at::ScalarType x, at::ScalarType number, Bounds bounds) {
+  return find_loops<AllSums>(x, number, bounds);
 }
 
 }  // namespace qat

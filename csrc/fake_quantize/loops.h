@@ -36,8 +36,11 @@ struct Loops {
   void (*columns_backward)(const Pass&, int64_t begin, int64_t end, double* sums);
 };
 
-// For elements of type x, computed in `number`; `is_activated`: a bound is there.
-using FindLoops = Loops(at::ScalarType x, at::ScalarType number, bool is_activated);
+// The bounds that are there: none, that of ReLU, or any.
+enum class Bounds { kNone, kLow, kAny };
+
+// For elements of type x, computed in `number`.
+using FindLoops = Loops(at::ScalarType x, at::ScalarType number, Bounds bounds);
 FindLoops int_loops, int_loops_with_all_sums, binary_loops, ternary_loops;
 
 // Whether there are loops for these types: one floating-point type, or a half type computed in float32.

@@ -14,8 +14,6 @@
 namespace qat {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements below which a second thread does not pay
-
 template <typename T>
 T largest(const T* x, int64_t count) {
   T most = 0;

@@ -23,23 +23,29 @@ template <typename T>
 using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 // An activation function that is a clamp. A bound that is not there is NaN, which compares to nothing.
-template <typename T, bool kIsThere>
+template <typename T, Bounds kBounds>
 struct Clamp {
+  static constexpr bool kHasLow = kBounds != Bounds::kNone;
+  static constexpr bool kHasHigh = kBounds == Bounds::kAny;
   T lo, hi;
 
   explicit Clamp(const Pass& pass) : lo(static_cast<T>(pass.lo)), hi(static_cast<T>(pass.hi)) {}
 
   T operator()(T x) const {
-    if constexpr (kIsThere) {
+    if constexpr (kHasLow) {
       x = x < lo ? lo : x;
+    }
+    if constexpr (kHasHigh) {
       x = x > hi ? hi : x;
     }
     return x;
   }
 
   T gradient(T g, T x) const {
-    if constexpr (kIsThere) {
+    if constexpr (kHasLow) {
       g = x <= lo ? T(0) : g;
+    }
+    if constexpr (kHasHigh) {
       g = x >= hi ? T(0) : g;
     }
     return g;
@@ -118,9 +124,9 @@ void differentiate_channels(
 }
 
 // The functions that a Loops points to.
-template <typename T, typename Grids, bool kIsActivated>
+template <typename T, typename Grids, Bounds kBounds>
 struct OnePass {
-  using Act = Clamp<T, kIsActivated>;
+  using Act = Clamp<T, kBounds>;
 
   static const T* x(const Pass& pass) {
     return static_cast<const T*>(pass.x);
@@ -140,27 +146,34 @@ struct OnePass {
 
   static void row_backward(
       const Pass& pass, int64_t at, int64_t count, int64_t channel, double* sums) {
+    const Act act(pass);
+    const auto grid = Grids(pass)(channel);
     for (const int64_t last = at + count; at < last; at += kBlock) {
       differentiate(
-          grad(pass) + at, x(pass) + at, result(pass) + at, std::min(kBlock, last - at), Act(pass),
-          Grids(pass)(channel), sums);
+          grad(pass) + at, x(pass) + at, result(pass) + at, std::min(kBlock, last - at), act, grid,
+          sums);
     }
   }
 
   static void columns(const Pass& pass, int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t at = row * pass.channels;
-      quantize_channels(
-          x(pass) + at, result(pass) + at, pass.channels, Act(pass), Grids(pass));
+    const Act act(pass);
+    const Grids grids(pass);
+    const int64_t channels = pass.channels;
+    const T* const from = x(pass);
+    T* const to = result(pass);
+    for (int64_t at = begin * channels; at < end * channels; at += channels) {
+      quantize_channels(from + at, to + at, channels, act, grids);
     }
   }
 
   static void columns_backward(const Pass& pass, int64_t begin, int64_t end, double* sums) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t at = row * pass.channels;
-      differentiate_channels(
-          grad(pass) + at, x(pass) + at, result(pass) + at, pass.channels, Act(pass), Grids(pass),
-          sums);
+    const Act act(pass);
+    const Grids grids(pass);
+    const int64_t channels = pass.channels;
+    const T *const g = grad(pass), *const from = x(pass);
+    T* const to = result(pass);
+    for (int64_t at = begin * channels; at < end * channels; at += channels) {
+      differentiate_channels(g + at, from + at, to + at, channels, act, grids, sums);
     }
   }
 
@@ -168,30 +181,33 @@ struct OnePass {
 };
 
 template <typename T, typename Grids>
-Loops loops_of(bool is_activated) {
-  // Without an activation function there is a set of loops for the types that people train in.
+Loops loops_of(Bounds bounds) {
+  // A comparison too many is felt, but only in the types that people train in.
   if constexpr (std::is_same_v<typename Grids::Number, float>) {
-    if (!is_activated) {
-      return OnePass<T, Grids, false>::kLoops;
+    if (bounds == Bounds::kNone) {
+      return OnePass<T, Grids, Bounds::kNone>::kLoops;
+    }
+    if (bounds == Bounds::kLow) {
+      return OnePass<T, Grids, Bounds::kLow>::kLoops;
     }
   }
-  return OnePass<T, Grids, true>::kLoops;
+  return OnePass<T, Grids, Bounds::kAny>::kLoops;
 }
 
 template <template <typename> typename Grids>
-Loops find_loops(at::ScalarType x, at::ScalarType number, bool is_activated) {
+Loops find_loops(at::ScalarType x, at::ScalarType number, Bounds bounds) {
   const bool is_wide = x != number;  // a half type, computed in float32
   switch (x) {
     case at::kDouble:
-      return loops_of<double, Grids<double>>(is_activated);
+      return loops_of<double, Grids<double>>(bounds);
     case at::kHalf:
-      return is_wide ? loops_of<at::Half, Grids<float>>(is_activated)
-                     : loops_of<at::Half, Grids<at::Half>>(is_activated);
+      return is_wide ? loops_of<at::Half, Grids<float>>(bounds)
+                     : loops_of<at::Half, Grids<at::Half>>(bounds);
     case at::kBFloat16:
-      return is_wide ? loops_of<at::BFloat16, Grids<float>>(is_activated)
-                     : loops_of<at::BFloat16, Grids<at::BFloat16>>(is_activated);
+      return is_wide ? loops_of<at::BFloat16, Grids<float>>(bounds)
+                     : loops_of<at::BFloat16, Grids<at::BFloat16>>(bounds);
     default:
-      return loops_of<float, Grids<float>>(is_activated);
+      return loops_of<float, Grids<float>>(bounds);
   }
 }
 

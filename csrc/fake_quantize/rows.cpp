@@ -10,8 +10,6 @@
 namespace qat {
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements below which a second thread does not pay
-
 int64_t in_parts(int64_t length, int64_t part) {
   return (length + part - 1) / part;
 }

@@ -37,12 +37,12 @@ struct TernaryGrids {
 
 }  // namespace
 
-Loops binary_loops(at::ScalarType x, at::ScalarType number, bool is_activated) {
-  return find_loops<BinaryGrids>(x, number, is_activated);
+Loops binary_loops(at::ScalarType x, at::ScalarType number, Bounds bounds) {
+  return find_loops<BinaryGrids>(x, number, bounds);
 }
 
-Loops ternary_loops(at::ScalarType x, at::ScalarType number, bool is_activated) {
-  return find_loops<TernaryGrids>(x, number, is_activated);
+Loops ternary_loops(at::ScalarType x, at::ScalarType number, Bounds bounds) {
+  return find_loops<TernaryGrids>(x, number, bounds);
 }
 
 }  // namespace qat

@@ -61,16 +61,17 @@ def test_sources_are_those_of_all_folders():
 def test_file_that_another_one_includes_is_compiled_with_that_and_costly_ones_come_first(tmp_path):
     texts = {
         "kernel.cpp": "int a;",
-        "torch.cpp": "#include <torch/library.h>",
-        "all.cpp": '#include "part/one.cpp"\n#include "part/one.h"',
+        "registration.cpp": "#include <torch/library.h>",
         "part/one.cpp": "int b;",
-        "part/one.h": "int c;",
+        "part/two.h": "int c;",
+        "units/all.cpp": '#include "../part/one.cpp"\n#include "../part/two.h"',
+        "units/torch.cpp": '#include "../registration.cpp"',
     }
-    (tmp_path / "part").mkdir()
     for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     found = native_compile.units(tmp_path / name for name in texts)
-    assert [path.name for path in found] == ["all.cpp", "torch.cpp", "kernel.cpp"]
+    assert [path.name for path in found] == ["torch.cpp", "kernel.cpp", "all.cpp"]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 torch's own helper takes seconds to start and shows nothing until all is done. What makes the
 compilation short is in the sources: the loops are compiled without torch's tensors, the other files
 include the headers of single operators (``AT_PER_OPERATOR_HEADERS``), and those that need the same
-expensive header are compiled as one (``csrc/autograd.cpp``).
+expensive headers are compiled as one (``csrc/units/``).
 """
 
 import os
@@ -34,16 +34,16 @@ def units(sources: Iterable[Path]) -> list[Path]:
         for path in sources
         if path.suffix == ".cpp"
     }
-    included = {
-        (path.parent / name).resolve()
+    parts = {
+        path: [(path.parent / name).resolve() for name in _INCLUDED.findall(text)]
         for path, text in texts.items()
-        for name in _INCLUDED.findall(text)
     }
 
-    def cost(path: Path) -> int:
-        return bool(_INCLUDED.search(texts[path])) * 2 + ("#include <torch/" in texts[path])
+    def is_costly(path: Path) -> bool:
+        return any("#include <torch/" in texts[part] for part in (path, *parts[path]))
 
-    return sorted(texts.keys() - included, key=lambda path: (-cost(path), path))
+    included = {part for named in parts.values() for part in named}
+    return sorted(texts.keys() - included, key=lambda path: (not is_costly(path), path))
 
 
 def ninja_file(
