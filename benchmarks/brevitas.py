@@ -1,4 +1,4 @@
-"""Brevitas, the public library of this kind, for comparison, where ``make oracle`` installed it.
+"""Brevitas for comparison, where ``make oracle`` installed it.
 
 It needs another release of ``dependencies`` than qat, so one process cannot hold both, nor can pip
 install both into one environment. It lies in a folder of its own, and a process that has only this

@@ -1,4 +1,4 @@
-"""An epoch of ``qat train`` on an image folder, against a bare float loop over tensors in memory.
+"""An epoch of ``qat train``, against a bare float loop.
 
 ``qat train`` runs as a user runs it, in a process of its own; the seconds are its own, of training
 without validation, as images per second in ``metrics.csv``. The first epoch, which holds the

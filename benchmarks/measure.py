@@ -1,4 +1,4 @@
-"""Timing side by side: candidates take turns, and only ratios between them are kept.
+"""Timing side by side: candidates take turns, only ratios are kept.
 
 A figure is the median over rounds of the ratio within one round. Load from other programs and
 changes of the clock frequency last longer than a round, so they slow both parts of a ratio and

@@ -1,4 +1,4 @@
-"""Peak memory of a training step of ResNet-20, batch 64, quantized against float."""
+"""Peak memory of a training step of ResNet-20, against float."""
 
 from __future__ import annotations
 

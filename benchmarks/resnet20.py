@@ -1,4 +1,4 @@
-"""ResNet-20 as float model, with 4 bit and with 1 bit, and a training step of each."""
+"""ResNet-20 in float, 4 bit and 1 bit, with a training step."""
 
 from __future__ import annotations
 

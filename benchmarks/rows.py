@@ -1,4 +1,4 @@
-"""The rows of the table: a goal, the figure measured for it, and what stands beside it."""
+"""Rows of the table: goal, measured figure, and its neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a 4-bit activation quantizer saves for its backward pass, in bytes per element."""
+"""Bytes that a 4-bit activation quantizer saves for its backward pass."""
 
 from __future__ import annotations
 

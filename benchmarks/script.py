@@ -1,4 +1,4 @@
-"""What all scripts share: their options, the state of torch and qat, where the rows go."""
+"""Common parts of all scripts: options, state, rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A 4-bit weight quantizer with a scale per channel, against a multiplication of the weight."""
+"""A 4-bit weight quantizer per channel, against a multiplication."""
 
 from __future__ import annotations
 

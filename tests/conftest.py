@@ -1,4 +1,4 @@
-"""Shared by all tests: seeds, the three ways that quantizers are built, the devices present."""
+"""Fixtures of all tests: seeds, backends, devices."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What the wheel carries."""
+"""Contents of the wheel."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the README shows must work."""
+"""The examples of the README work."""
 
 import re
 from pathlib import Path

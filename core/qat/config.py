@@ -1,4 +1,4 @@
-"""Five global switches, read once from the environment and settable at run time.
+"""Five global switches, from the environment and settable at run time.
 
 ``JIT_ENABLED`` (``QAT_JIT``, default 0)
     Quantizers built from now on are TorchScript, and STE ops are C++.

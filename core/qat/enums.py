@@ -1,4 +1,4 @@
-"""The words of the field as enums, and the one lookup of a choice by its name."""
+"""Words of the field as enums, and the lookup of a choice."""
 
 import difflib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Number formats as values: integers, and minifloats of a few exponent and mantissa bits.
+"""Number formats as values: integers and minifloats.
 
 A code of a minifloat with ``e`` exponent bits ``E`` and ``m`` mantissa bits ``M`` stands for
 

@@ -1,4 +1,4 @@
-"""The summary of a finished run: one typed object, and its JSON document."""
+"""Summary of a finished run: one typed object, and its JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Benchmarks set the backend and the threads of their process; the tests behind them share it."""
+"""Backend and threads put back after a benchmark has set them."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The epoch of ``qat train`` and the bare loop see the same images."""
+"""The epoch of ``qat train`` and the bare loop see the same."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is counted as saved or alive, against counts by hand."""
+"""Bytes counted as saved or alive, against counts by hand."""
 
 import pytest
 import torch

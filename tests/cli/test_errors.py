@@ -1,3 +1,5 @@
+"""Errors of users, and the nearest name."""
+
 import pytest
 
 from qat_cli.errors import Interrupted, UserError, WorkFailed, did_you_mean

@@ -1,4 +1,4 @@
-"""How far it is from the command to the first step, in files that a reader has to open."""
+"""Files from the command to the first step."""
 
 import pytest
 

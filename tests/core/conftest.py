@@ -1,4 +1,4 @@
-"""Shared by the tests of the library: the flags that they set, as if no variable were set."""
+"""Flags of the library as if no variable were set."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Flags through the environment (in a process of their own) and at run time."""
+"""Flags through the environment and at run time."""
 
 import json
 import os

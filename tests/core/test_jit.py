@@ -1,4 +1,4 @@
-"""The one door to TorchScript: when modules compile, what stays eager, and what is said."""
+"""The door to TorchScript: compiled, eager, and said."""
 
 import copy
 import warnings

@@ -1,4 +1,4 @@
-"""The structure of both packages: floors, short files, small folders, a cheap import."""
+"""Structure of both packages: floors, short files, small folders, prose."""
 
 import ast
 import subprocess
@@ -60,7 +60,7 @@ FOLDERS = {
     "qat_cli": ROOT / "qat_cli",
     "qat_cli.engine": ROOT / "qat_cli" / "engine",
 }
-MOST_FILES, MOST_LINES = 20, 400
+MOST_FILES, MOST_LINES, MOST_WORDS = 20, 400, 12
 SOURCES = {".py", ".cpp", ".h", ".cu"}
 each_package = pytest.mark.parametrize("package", FLOORS)
 
@@ -157,6 +157,17 @@ def test_no_folder_holds_more_than_20_source_files(root):
         for folder in folders
     }
     assert {folder: count for folder, count in counts.items() if count > MOST_FILES} == {}
+
+
+@pytest.mark.parametrize("root", ["core/qat", "qat_cli", "tools", "benchmarks", "tests"])
+def test_the_first_line_of_a_module_names_it_in_at_most_12_words(root):
+    wrong = {}
+    for path in (ROOT / root).rglob("*.py"):
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        first = text.partition("\n\n")[0]
+        if len(first.split()) > MOST_WORDS or first.startswith("What ") or not text:
+            wrong[str(path.relative_to(ROOT))] = first
+    assert wrong == {}
 
 
 def test_importing_qat_compiles_nothing_and_leaves_the_command_line_alone():

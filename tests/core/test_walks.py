@@ -1,4 +1,4 @@
-"""Files on the way from a layer to the kernel of its quantizer."""
+"""Files from a layer to the kernel of its quantizer."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is measured of a quantizer: the same lines run with either library.
+"""Measurements of a quantizer, the same lines with either library.
 
 Nothing here may import qat or Brevitas; both give layers and attributes of the same names.
 """

@@ -1,4 +1,4 @@
-"""Every ready-made quantizer that Brevitas has too, against it: value, grid and gradients.
+"""Every ready-made quantizer of Brevitas' name, against Brevitas.
 
 Brevitas lies in a folder of its own (``make oracle``, or the folder that QAT_ORACLE names), and is
 measured in a process of its own, all names at once; without it these tests are skipped. What we

@@ -1,4 +1,4 @@
-"""The target ``packed``: a file as small as its bits say, and reading it back.
+"""The target ``packed``: a file as small as its bits say.
 
 A safetensors file. An integer weight ``w`` is the tensor ``w`` of packed bytes
 (:mod:`qat.ops.packed`), beside ``w.scale`` and, where it is not zero, ``w.zero_point``; all other

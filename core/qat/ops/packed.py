@@ -1,4 +1,4 @@
-"""Integers of 1 to 8 bits packed into bytes, without gaps, lowest bit first."""
+"""Integers of 1 to 8 bits packed into bytes, lowest bit first."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Proxies that narrow an accumulator, by its low or by its high bits."""
+"""Proxies that narrow an accumulator, by its low or high bits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Memory of a training step with any number of images, from small steps.
+"""Memory of a training step with any number of images.
 
 Two small steps are made, and what is in use is read after the forward pass, after every operation
 of the backward pass and after the step. Each of these readings grows linearly with the images, so

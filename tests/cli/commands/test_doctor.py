@@ -1,3 +1,5 @@
+"""``qat doctor``."""
+
 import json
 
 import pytest

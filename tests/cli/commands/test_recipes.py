@@ -1,3 +1,5 @@
+"""``qat recipes``."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Strict YAML, with the line of each value."""
+
 import pytest
 
 from qat_cli.errors import UserError

@@ -1,3 +1,5 @@
+"""Recipes that extend another one."""
+
 import pytest
 
 from qat_cli.errors import UserError

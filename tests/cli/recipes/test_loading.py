@@ -1,3 +1,5 @@
+"""Recipes: loaded whole, refused with all problems at once."""
+
 import pytest
 
 import qat.quantizers

@@ -1,3 +1,5 @@
+"""Changes to a recipe from the command line."""
+
 import pytest
 
 from qat_cli.recipes.overrides import (

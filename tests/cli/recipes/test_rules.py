@@ -1,3 +1,5 @@
+"""The ``quant`` section as rules for graph conversion."""
+
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule
 from qat_cli.recipes import Recipe, graph_rules
 

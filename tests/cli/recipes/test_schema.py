@@ -1,3 +1,5 @@
+"""The schema of a recipe: fields, texts, refusals."""
+
 import pytest
 from pydantic import ValidationError
 

@@ -1,4 +1,4 @@
-"""The summary of a run: its document, read again, and documents of before."""
+"""The summary of a run: its document, read again."""
 
 import json
 import math

@@ -1,3 +1,5 @@
+"""The two streams of a command: log and answer."""
+
 import io
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Shortcuts of eager quantizers: the same results as the calls that they save."""
+"""Shortcuts of eager quantizers: the results of the calls they save."""
 
 import pytest
 import torch

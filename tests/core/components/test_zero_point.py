@@ -29,6 +29,7 @@ from qat.components import (
     finish_statistics,
 )
 from qat.components.scaling import collects_statistics, reads_input
+from qat.ops import Bounds
 
 UNSIGNED = IntQuant(narrow_range=False, signed=False)
 SIGNED = IntQuant(narrow_range=False, signed=True)
@@ -240,7 +241,9 @@ def test_real_zero_point_takes_the_activation_function_in_front(built):
     quant = built(RealZeroPointIntQuant(False, False))
     x = torch.linspace(-2, 2, 41)
     arguments = SCALE, torch.tensor(1.3), BITS
-    assert torch.equal(quant(*arguments, x, 0.0, 1.0), quant(*arguments, torch.clamp(x, 0, 1)))
+    assert torch.equal(
+        quant(*arguments, x, Bounds(0.0, 1.0)), quant(*arguments, torch.clamp(x, 0, 1))
+    )
 
 
 # The phase

@@ -1,4 +1,4 @@
-"""Packed files: every weight back in its integers, in as many bytes as its bits say."""
+"""Packed files: every weight back, in as few bytes as promised."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The table of layers: what it reads off ``qat.nn``, and the forms of activations."""
+"""The table of layers and the forms of activations."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Computed attributes, paths, nesting, and the errors that name what led to them."""
+"""Computed attributes, paths, nesting, and the errors that name them."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""Scale and shift per channel, of their own or of a batch norm."""
+"""Scale and shift per channel, own or of a batch norm."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tests of ops run on both backends; the native one needs a C++ compiler and ninja."""
+"""Both backends; the native one needs a compiler and ninja."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Every op of the table, on both backends and under the machinery of torch."""
+"""Every op of the table, on both backends and under torch."""
 
 import doctest
 import importlib

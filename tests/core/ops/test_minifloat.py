@@ -1,4 +1,4 @@
-"""The minifloat quantizer: against the list of a format's numbers, and torch's float8 types."""
+"""The minifloat quantizer, against lists of numbers and torch's types."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Packing integers into bytes: a round trip for every format, the layout by hand."""
+"""Integers in bytes: round trips, and the layout by hand."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A convolution behind a fused quantizer keeps how its input was made, not the input."""
+"""A convolution keeps how its input was made, not the input."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Bit widths set from outside: what is built anew, what is kept, what is refused."""
+"""Bit widths set from outside: rebuilt, kept, refused."""
 
 import pytest
 import torch

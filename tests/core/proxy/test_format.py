@@ -1,4 +1,4 @@
-"""Every proxy says its format and granularity, and what it gives keeps to them."""
+"""Format and granularity of every proxy, and values on them."""
 
 import pytest
 import torch

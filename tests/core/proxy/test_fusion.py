@@ -1,4 +1,4 @@
-"""An activation function in the pass of its quantizer gives what both give one after the other."""
+"""An activation function in one pass with its quantizer."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""An optimizer made before a quantizer is rebuilt goes on updating the parameters in use."""
+"""An optimizer made before a rebuild updates the parameters in use."""
 
 import pytest
 import torch

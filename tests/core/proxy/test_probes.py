@@ -1,4 +1,4 @@
-"""Reading a proxy's scale, zero point and bit width; switching it off; what it follows."""
+"""A proxy's scale, zero point and bit width, and its switch."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Loading state dicts: float and quantized ones, strict and forgiving, with and without rebuild."""
+"""State dicts: float and quantized, strict and forgiving."""
 
 import pytest
 import torch

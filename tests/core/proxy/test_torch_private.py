@@ -1,4 +1,4 @@
-"""Whoever records what is computed is seen; a version of torch that moves a name fails here."""
+"""Recorders are seen; a torch that moves a name fails here."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""A weight that has not changed is not quantized twice, and one that has always is."""
+"""An unchanged weight is not quantized twice, a changed one is."""
 
 import copy
 import gc

@@ -1,4 +1,4 @@
-"""Post-training steps: the table, the pipeline, and the ranges of activations as first step."""
+"""Post-training steps: table, pipeline, ranges as first step."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Activation quantizers with the scale of the batch, or a multiple of it."""
+"""Activation quantizers with the scale of the batch at hand."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Quantized tensors on a grid of minifloats: what they keep, and what they say of themselves."""
+"""Quantized tensors on a grid of minifloats."""
 
 from __future__ import annotations
 

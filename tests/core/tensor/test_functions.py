@@ -1,4 +1,4 @@
-"""ReLU, padding, dropout, joining, pooling and interpolation keep the grid where they can."""
+"""Functions that keep the grid where they can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random programs of tensor functions give what they give on plain tensors, on a grid or plain.
+"""Random programs of tensor functions, as on plain tensors.
 
 The reference is the same program on the values. Not here, as they are told elsewhere or known not
 to hold: ``x += y``, which makes a new tensor, and writing through a view, which its base only sees

@@ -1,4 +1,4 @@
-"""A QuantTensor by itself: fields, format, validity, refusals, and its use as a tensor."""
+"""A QuantTensor by itself: fields, format, validity, refusals."""
 
 from __future__ import annotations
 

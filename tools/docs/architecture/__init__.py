@@ -1,1 +1,1 @@
-"""The structure of the code, read from its imports and from the calls of two walks."""
+"""Structure of the code, read from its imports and calls."""

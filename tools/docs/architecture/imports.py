@@ -1,4 +1,4 @@
-"""Parts of the code and the imports among them, read without running any of it.
+"""Parts of the code and the imports among them.
 
 A part is a folder or file directly below ``core/qat``, ``qat_cli`` or ``qat_cli/engine``.
 """

@@ -1,4 +1,4 @@
-"""``architecture.md``: the floors, a picture of the imports, and two walks through the code."""
+"""``architecture.md``: the floors, a picture, and two walks."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The files that two walks through the code enter, in the order in which they are entered.
+"""Files that two walks through the code enter, in order.
 
 From the forward pass of a quantized convolution to the kernel, and from ``qat train`` to its first
 optimizer step. Files are entered where one of their functions is called; code that runs at import

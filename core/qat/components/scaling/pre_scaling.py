@@ -1,4 +1,4 @@
-"""Scales in front of a weight's rounding, by a statistic or a norm.
+"""Scales in front of a weight's rounding, by statistic or norm.
 
 With weight normalization ``w = g * v / norm(v)`` per output channel, where ``v`` is the layer's
 parameter and the norm ``g`` is learned, quantization with the scale ``s`` reads

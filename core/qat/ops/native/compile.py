@@ -1,4 +1,4 @@
-"""Compiling and linking of the C++ files, by a ninja file of our own.
+"""Compilation of the C++ files, by a ninja file of our own.
 
 torch's own helper takes seconds to start and shows nothing until all is done. What makes the
 compilation short is in the sources: the loops are compiled without torch's tensors, the other files

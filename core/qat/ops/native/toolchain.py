@@ -1,4 +1,4 @@
-"""The tools that a native build needs: a C++ compiler and ninja, found or named in an error."""
+"""Tools of a native build: a C++ compiler and ninja."""
 
 import os
 import shlex

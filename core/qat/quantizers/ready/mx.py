@@ -1,4 +1,4 @@
-"""Quantizers of the MX formats: blocks of 32 with one power of two.
+"""Quantizers of the MX formats: blocks with a power of two.
 
 The scale of a block is ``2**(floor(log2 max|x|) - emax)``, with ``2**emax`` the largest power of
 two of the element format: 8 for OCP E4M3, 15 for OCP E5M2, 4, 2 and 2 for E3M2, E2M3 and E2M1, and

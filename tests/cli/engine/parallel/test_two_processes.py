@@ -1,4 +1,4 @@
-"""What two processes compute together, against one that has everything."""
+"""Two processes together, against one that has everything."""
 
 import os
 import subprocess

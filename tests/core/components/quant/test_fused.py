@@ -1,4 +1,4 @@
-"""Quantizers whose value is one op, against the same ones put together of single ops.
+"""Quantizers of one op, against the same ones of single ops.
 
 A part of a kind of its own, even one that computes the same as the standard one, is called by
 itself; that gives the composed quantizer to compare with.

@@ -1,4 +1,4 @@
-"""Groups of neighbours: what each group's own quantizer would give, put back in place."""
+"""Groups of neighbours: each as its own quantizer would give it."""
 
 import copy
 
