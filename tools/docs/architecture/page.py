@@ -34,7 +34,9 @@ in place of `ops/reference`. The weight goes the same way, from `proxy/weight.py
 TRAINING = """\
 ## From the command to the first step
 
-The files that `qat train --recipe binary_resnet` enters before the first optimizer step.
+The files that `qat train --recipe binary_resnet` enters before the first optimizer step. Those of
+`main.py`, `app`, `commands` and `engine` are the walk itself; the other parts are called for an
+answer, a recipe or a data set, and left again.
 """
 
 
