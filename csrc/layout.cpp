@@ -2,6 +2,7 @@
 
 #include "layout.h"
 
+#include <ATen/Dispatch.h>
 #include <ATen/EmptyTensor.h>
 
 #include <algorithm>
@@ -90,7 +91,14 @@ at::Tensor per_channel(const at::Tensor& parameter, const at::Tensor& x, const L
     return values;
   }
   if (values.numel() == 1) {
-    return uninitialized({layout.channels}, values.scalar_type()).fill_(values.item());
+    const at::Tensor repeated = uninitialized({layout.channels}, values.scalar_type());
+    AT_DISPATCH_FLOATING_TYPES_AND2(
+        at::kHalf, at::kBFloat16, values.scalar_type(), "qat_per_channel", [&] {
+          std::fill_n(
+              repeated.mutable_data_ptr<scalar_t>(), layout.channels,
+              *values.const_data_ptr<scalar_t>());
+        });
+    return repeated;
   }
   std::vector<int64_t> shape(x.dim());
   for (int64_t dim = 0; dim < x.dim(); ++dim) {

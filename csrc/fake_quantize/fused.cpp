@@ -75,8 +75,9 @@ std::optional<Job> int_job(
       : std::nullopt;
   if (job) {
     const auto entries = [&](const Tensor& parameter) {
-      return job->per_channel(
-          parameter.numel() == 1 ? parameter : parameter.expand(job->parameters));
+      const bool is_whole = parameter.numel() == 1 ||
+          parameter.sizes() == at::IntArrayRef(job->parameters);
+      return job->per_channel(is_whole ? parameter : parameter.expand(job->parameters));
     };
     const double half = std::pow(2.0, number(integers.bit_width) - 1);
     const double narrow = integers.is_narrow ? 1.0 : 0.0;
@@ -117,14 +118,24 @@ Tensor forward(Job& job, FindLoops find_loops) {
   return y;
 }
 
-// sums: [k, channels in the order of memory] -> [k, *parameters].
+// Memory for k sums of each parameter: [k, *parameters] where that is how the channels lie, otherwise
+// [k, channels in the order of memory].
+Tensor memory_for_sums(int64_t count, const Job& job) {
+  const Layout& layout = job.layout;
+  if (layout.channels > 1 && (!layout.is_in_order || layout.repeats > 1)) {
+    return uninitialized({count, layout.channels}, job.number);
+  }
+  at::DimVector shape{count};
+  shape.append(job.parameters.begin(), job.parameters.end());
+  return uninitialized(shape, job.number);
+}
+
+// sums: as above -> [k, *parameters].
 Tensor in_shape(Tensor sums, const Job& job) {
   const Layout& layout = job.layout;
   const at::DimVector& parameters = job.parameters;
-  at::DimVector shape{sums.size(0)};
-  shape.append(parameters.begin(), parameters.end());
   if (layout.channels == 1 || (layout.is_in_order && layout.repeats == 1)) {
-    return sums.view(shape);
+    return sums;
   }
   if (layout.repeats > 1) {
     sums = sums.reshape({sums.size(0), -1, layout.repeats}).sum(2);
@@ -151,7 +162,7 @@ Gradients backward(Job& job, const Incoming& incoming, FindLoops find_loops, int
   std::vector<double> total(count * job.layout.channels);
   const Loops loops = find_loops(job.x.scalar_type(), job.number, job.bounds);
   backward_all(loops, job.pass, job.layout, count, total.data());
-  const Tensor sums = uninitialized({count, job.layout.channels}, job.number);
+  const Tensor sums = memory_for_sums(count, job);
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, job.number, "qat_sums", [&] {
     std::copy(total.begin(), total.end(), sums.mutable_data_ptr<scalar_t>());
   });

@@ -12,7 +12,7 @@ from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_add, build_weight_layer
 from qat.graph.float_parts import float_notes
-from qat.graph.in_place import follow_in_place
+from qat.graph.in_place import follow_in_place, restore_in_place
 from qat.graph.modules_only import quantize_modules
 from qat.graph.on_grid import lies_on_grid
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
@@ -52,6 +52,7 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tenso
         for place in places
         for row in _convert(converted, place, decisions[place.location.name])
     ]
+    restore_in_place(converted)
     converted.graph.lint()
     converted.recompile()
     converted.delete_all_unused_submodules()

@@ -3,12 +3,15 @@
 ``relu_(x)`` and ``x += y`` change ``x`` for all that read it afterwards. The converter puts
 modules in their place that give a new tensor, so those reads are led to the new tensor. A change
 that is seen through a view made before it is not followed.
+
+Where the converted model still computes ``x += y`` on a tensor that nothing else reads, it is done
+in place again: a new tensor for every shortcut is felt in memory and time.
 """
 
 import operator
 
 import torch
-from torch import fx
+from torch import fx, nn
 from torch.nn import functional as F
 
 from qat.graph.layers import Activation
@@ -20,6 +23,10 @@ _OUT_OF_PLACE = {
     operator.imul: operator.mul,
     operator.itruediv: operator.truediv,
 }
+_IN_PLACE = {out_of_place: in_place for in_place, out_of_place in _OUT_OF_PLACE.items()}
+# Modules whose backward reads their input only, so that their output may change.
+_MAY_CHANGE_OUTPUT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_WAS_IN_PLACE = "was_in_place"  # key of a node's ``meta``
 _IN_PLACE_FUNCTIONS = (*_OUT_OF_PLACE, torch.relu_, F.relu_)
 
 
@@ -37,7 +44,22 @@ def follow_in_place(traced: fx.GraphModule) -> None:
         if in_place and changed.meta.get("tensor_meta") is not None:
             for user in [user for user in changed.users if order[user] > order[node]]:
                 user.replace_input_with(changed, node)
-        node.target = _OUT_OF_PLACE.get(node.target, node.target)
+        if node.target in _OUT_OF_PLACE:
+            node.target = _OUT_OF_PLACE[node.target]
+            node.meta[_WAS_IN_PLACE] = True
+
+
+def restore_in_place(converted: fx.GraphModule) -> None:
+    """Arithmetic that the user wrote in place on the output of a batch norm, in place again."""
+    for node in converted.graph.nodes:
+        if not node.meta.pop(_WAS_IN_PLACE, False) or node.target not in _IN_PLACE:
+            continue
+        changed = node.all_input_nodes[0]
+        if changed.op != "call_module" or len(changed.users) > 1:
+            continue
+        # Exactly these types: what a subclass keeps for its backward is not known.
+        if type(converted.get_submodule(str(changed.target))) in _MAY_CHANGE_OUTPUT:
+            node.target = _IN_PLACE[node.target]
 
 
 def _says_in_place(node: fx.Node, activation: Activation | None) -> bool:

@@ -85,6 +85,40 @@ def test_functions_in_place_change_what_is_read_afterwards(convert, example):
     assert torch.equal(convert(model, FLOAT, float_rules).model(example), model(example))
 
 
+def test_shortcut_in_place_stays_so_only_on_a_batch_norm_that_nothing_else_reads(convert, example):
+    class Shortcuts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+            self.alone, self.read_twice = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            x = self.norm(x)
+            y = self.conv(x)  # what a convolution gives may be a quantizer's, and kept by it
+            y += x
+            z = self.alone(y)
+            z += x
+            kept = w = self.read_twice(z)
+            w = w * 1
+            w += kept
+            kept += x
+            return w + kept
+
+    model = Shortcuts()
+    converted = convert(model, FLOAT).model
+    in_place = [
+        node for node in converted.graph.nodes if "iadd" in getattr(node.target, "__name__", "")
+    ]
+    assert [str(node.args[0]) for node in in_place] == ["alone"]
+    for mode in (True, False):
+        model.train(mode), converted.train(mode)
+        given = example.clone().requires_grad_()
+        outputs = [made(given) for made in (model, converted)]
+        torch.testing.assert_close(*outputs, rtol=0, atol=0)
+        gradients = [torch.autograd.grad(y.sum(), given)[0] for y in outputs]
+        torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
 def test_arithmetic_in_place_on_sizes_is_left_alone(convert, example):
     def by_size(self, x):
         n = size = x.size(3)
