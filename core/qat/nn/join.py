@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.components.one_pass import one_pass
 from qat.nn.base.checks import check_names
 from qat.nn.base.make_proxy import Quantizer, make_proxy, with_prefix
 from qat.nn.base.output_layer import returned
@@ -92,7 +93,8 @@ class QuantEltwiseAdd(QuantInputOutputLayer):
     def forward(
         self, input: Tensor | QuantTensor, other: Tensor | QuantTensor
     ) -> Tensor | QuantTensor:
-        left, right = self.input_quant(input), self.input_quant(other)
+        with one_pass():  # the range has to hold the larger of the two
+            left, right = self.input_quant(input), self.input_quant(other)
         if not self.return_quant_tensor:
             return unwrap(self.output_quant(unwrap(left) + unwrap(right)))
         return self._give(self.output_quant(left + right))
@@ -109,7 +111,8 @@ class QuantCat(QuantInputOutputLayer):
         self, tensor_list: Sequence[Tensor | QuantTensor], dim: int = 1
     ) -> Tensor | QuantTensor:
         """Join along ``dim``, the channels unless given."""
-        parts = [self.input_quant(x) for x in tensor_list]
+        with one_pass():
+            parts = [self.input_quant(x) for x in tensor_list]
         if not self.return_quant_tensor:
             parts = [unwrap(x) for x in parts]
         joined: Tensor | QuantTensor = torch.cat(parts, dim)

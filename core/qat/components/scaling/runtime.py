@@ -9,12 +9,13 @@ for a device. Compiled code cannot flip it: there the work goes on, masked, unti
 saw no data has a scale of 1.
 """
 
-from typing import Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from qat import jit
+from qat.components.one_pass import current_pass
 from qat.components.scaling.base import SCALAR_SHAPE, PositiveScale
 from qat.components.stats import Stats, widened
 from qat.components.views import OverTensorView
@@ -59,6 +60,7 @@ class _RunningStats(PositiveScale):
         self.register_buffer("counter", torch.tensor(0, dtype=torch.int64))
         self._seen = 0
         self._seen_in = (0, 0)  # the state of the counter that this was read from: none yet
+        self._pass: Any = None  # number, state of the counter, buffer before it, statistic
 
     def observe(self, x: Tensor) -> Tensor:
         return self.clamp_scaling(self.stats(self.stats_input_view_shape_impl(x.detach())))
@@ -83,13 +85,28 @@ class _RunningStats(PositiveScale):
         return self._seen
 
     def average_in_place(self, stats: Tensor) -> None:
-        """Take ``stats`` into ``buffer``, and count it."""
-        seen = self.tensors_seen()
+        """Take ``stats`` into ``buffer``, and count it.
+
+        In a further call of one forward pass, the largest of its statistics is what was taken in.
+        """
+        stats = stats.to(self.buffer.dtype)
+        seen, number = self.tensors_seen(), current_pass()
+        if number != 0:
+            known = self._pass
+            if known is not None and known[:2] == (number, self._seen_in):
+                before, largest = known[2:]
+                stats = torch.where(stats.abs() > largest.abs(), stats, largest)
+                self.buffer.copy_(before)
+                seen -= 1
+            else:
+                before = self.buffer.clone()
         weight = 1.0 / (seen + 1) if self.true_average else self.momentum
-        self.buffer.lerp_(stats.to(self.buffer.dtype), 1.0 if seen == 0 else weight)
-        self.counter.add_(1)
+        self.buffer.lerp_(stats, 1.0 if seen == 0 else weight)
+        if seen == self._seen:
+            self.counter.add_(1)
         self._seen = seen + 1
         self._seen_in = _state_of(self.counter)
+        self._pass = None if number == 0 else (number, self._seen_in, before, stats)
 
 
 class RuntimeStatsScaling(_RunningStats):
