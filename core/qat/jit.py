@@ -62,7 +62,7 @@ def script(module: nn.Module) -> nn.Module:
         return module
     ops.ensure_registered()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torchscript.methods_exported():
             warnings.simplefilter("ignore")  # deprecation of TorchScript, said once per module
             scripted = torchscript.torch_jit.script(module)
     except _compilation_errors() as error:

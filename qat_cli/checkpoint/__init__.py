@@ -9,4 +9,5 @@ from qat_cli.checkpoint.store import write_checkpoint as write_checkpoint
 from qat_cli.checkpoint.weights import QUANTIZER_MARK as QUANTIZER_MARK
 from qat_cli.checkpoint.weights import WeightsFile as WeightsFile
 from qat_cli.checkpoint.weights import load_weights as load_weights
+from qat_cli.checkpoint.weights import named_as_in as named_as_in
 from qat_cli.checkpoint.weights import read_weights as read_weights

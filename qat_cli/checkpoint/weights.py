@@ -16,19 +16,21 @@ from qat_cli.errors import UserError
 CONTAINERS = ("weights", "state_dict", "model_state_dict", "model", "net")
 QUANTIZER_MARK = "_quant."  # in the name of every tensor that a quantizer keeps
 PREFIXES = ("module.", "_orig_mod.")  # put in front by DataParallel and torch.compile
+# Attributes in which wrappers keep a module, so that they are in the names of what it holds.
+WRAPPED = frozenset({"module", "_orig_mod", "_checkpoint_wrapped_module"})
 LISTED = 8  # names of each kind in one error, so that what follows stays on the screen
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A state dict from a file: ``path`` for messages, ``state`` with plain names."""
+    """A state dict from a file: ``path`` for messages, ``state`` with the names of the file."""
 
     path: Path
     state: Mapping[str, Tensor]
 
 
 def read_weights(path: str | Path) -> WeightsFile:
-    """Read a state dict, wherever it sits in the file, without prefixes of wrappers.
+    """Read a state dict, wherever it sits in the file; :func:`named_as_in` fits its names.
 
     Args:
         path: a checkpoint of this program, a plain state dict, or a training checkpoint with one
@@ -44,17 +46,30 @@ def read_weights(path: str | Path) -> WeightsFile:
             f"{path} holds no state dict (a mapping of names to tensors), neither at its top nor "
             f"under {', '.join(CONTAINERS)}."
         )
-    return WeightsFile(path, _without_prefixes(state))
+    return WeightsFile(path, state)
+
+
+def named_as_in(model: nn.Module, weights: WeightsFile) -> WeightsFile:
+    """``weights`` with the names of ``model``: without those of wrappers, where it has none.
+
+    A model may have parts of its own that are called as a wrapper calls what it wraps, so as many
+    prefixes are taken off as leave the most names that the model knows.
+    """
+    own = set(model.state_dict())
+    candidates = _without_prefixes(weights.state)
+    state = max(reversed(candidates), key=lambda state: len(own & state.keys()))
+    return WeightsFile(weights.path, {_known(key, own): v for key, v in state.items()})
 
 
 def load_weights(model: nn.Module, weights: WeightsFile) -> None:
-    """Copy ``weights`` into ``model``; every name and shape must fit.
+    """Copy ``weights`` into ``model``; every name and shape must fit, see :func:`named_as_in`.
 
     Counters of batch normalisation, which old files lack, may be missing.
 
     Raises:
         UserError: names missing from the file, unexpected ones, and shapes that differ, together.
     """
+    weights = named_as_in(model, weights)
     own = model.state_dict()
     missing = [key for key in own if key not in weights.state and not _is_counter(key)]
     unexpected = [key for key in weights.state if key not in own]
@@ -89,11 +104,19 @@ def _tensors(mapping: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {key: v for key, v in mapping.items() if isinstance(key, str) and isinstance(v, Tensor)}
 
 
-def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_prefixes(state: Mapping[str, Tensor]) -> list[Mapping[str, Tensor]]:
+    """``state``, and what is left of it with each prefix that all of its names have taken off."""
+    found = [state]
     for prefix in PREFIXES * 2:  # either may stand outside the other
-        if state and all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
+        if found[-1] and all(key.startswith(prefix) for key in found[-1]):
+            found.append({key.removeprefix(prefix): value for key, value in found[-1].items()})
+    return found
+
+
+def _known(key: str, own: set[str]) -> str:
+    """``key``, without the wrappers inside the model where that is how the model calls it."""
+    plain = ".".join(part for part in key.split(".") if part not in WRAPPED)
+    return plain if key not in own and plain in own else key
 
 
 def _is_counter(key: str) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qat.nn.modes import evaluating
+from qat.torchscript import is_scripted
 from qat_cli.errors import UserError, did_you_mean
 from qat_cli.models.built_in import BUILT_IN
 from qat_cli.models.timm_models import is_timm, timm_factory
@@ -78,6 +79,25 @@ def built_in_factory(name: str) -> Callable[..., nn.Module]:
     file = importlib.import_module(f"qat_cli.models.{BUILT_IN[name]}")
     factory: Callable[..., nn.Module] = getattr(file, name)
     return factory
+
+
+def without_wrappers(model: nn.Module) -> tuple[nn.Module, list[str]]:
+    """``model`` without wrappers, see :func:`qat.graph.tracing.unwrap.unwrap`, and notes on them.
+
+    One compiled by TorchScript is itself: it can be used in float.
+
+    Raises:
+        UserError: the model is sharded, or a wrapper has hooks.
+    """
+    from qat.graph.tracing.unwrap import unwrap  # the graph floor is slow to import
+
+    if is_scripted(model):
+        return model, []
+    try:
+        plain = unwrap(model)
+    except ValueError as error:
+        raise UserError(f"the model cannot be used: {error}") from error
+    return plain.model, plain.notes
 
 
 def first_conv_channels(model: nn.Module) -> int | None:

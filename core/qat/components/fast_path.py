@@ -17,6 +17,14 @@ from qat.components.scaling.fixed import ConstScaling
 T = TypeVar("T")
 
 
+def is_in_transform() -> bool:
+    """Whether ``torch.jit.trace`` or a transform of ``torch.func`` is around the call."""
+    return (
+        torch._C._get_tracing_state() is not None
+        or torch._C._functorch.maybe_current_level() is not None
+    )
+
+
 def is_watched(part: nn.Module) -> bool:
     """Whether hooks wait for the calls of ``part``, which have to be made then."""
     return bool(part._forward_hooks or part._forward_pre_hooks)
@@ -51,7 +59,8 @@ def remembered(owner: nn.Module, part: nn.Module, compute: Callable[[], T]) -> T
             its buffer, as ``Module.to`` puts there, and a change in place are noticed.
         compute: called without argument.
     """
-    if torch.compiler.is_compiling():  # the result is kept beside the graph
+    # What is kept lies beside a compiled graph, and would differ between two traces of TorchScript.
+    if torch.compiler.is_compiling() or is_in_transform():
         return compute()
     constant = constant_of(part)
     if constant is None or constant.is_inference():  # which has no version

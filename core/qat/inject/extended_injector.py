@@ -2,6 +2,7 @@
 
 import copyreg
 import inspect
+from functools import lru_cache
 from typing import Any
 
 from qat.inject.dependencies_package import DependencyError, Injector, InjectorType, package_shield
@@ -42,7 +43,8 @@ class ExtendedInjectorType(InjectorType):
         return changed
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
+        # Private names that are not declared are questions of Python and torch to any class.
+        if name.startswith("__") or (name.startswith("_") and name not in cls):
             raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
         return Resolution(cls, _spec_of).resolve(name)
 
@@ -61,6 +63,7 @@ _WRITTEN_BY_PYTHON = frozenset(
     | {"__annotate__", "__annotate_func__", "__conditional_annotations__"}
 )
 _Nothing: Any = None
+_PLAIN = (bool, int, float, str, type(None))
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -112,6 +115,19 @@ _Nothing = _NothingChanged
 
 
 def _spec_of(name: str, dependency: Any) -> Any:
+    """The package's spec of an object, which follows from a class or a plain value alone."""
+    is_class = isinstance(dependency, type) and not isinstance(dependency, InjectorType)
+    if is_class or type(dependency) in _PLAIN:
+        return _spec_of_class_or_value(name, dependency, type(dependency).__name__)
+    return _made_spec(name, dependency)
+
+
+@lru_cache(maxsize=4096)
+def _spec_of_class_or_value(name: str, dependency: Any, _type: str) -> Any:
+    return _made_spec(name, dependency)  # 1, 1.0 and True are one key, their types are not
+
+
+def _made_spec(name: str, dependency: Any) -> Any:
     return ExtendedInjector.let(**{name: dependency}).__dependencies__.get(name)
 
 

@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from qat.components.fast_path import is_in_transform
 from qat.components.scaling import found_range, set_range
 from qat.enums import Role, ScalingImplType, choice
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
+from qat.proxy.transforms import refuse_transforms
 from qat.tensor import QuantTensor
 
 
@@ -37,6 +39,8 @@ class ActQuantProxyFromInjector(QuantProxy):
         quantizer, function = self.tensor_quant, self.activation_impl
         if quantizer is None or self.disable_quant:
             return x if function is None else function(x)
+        if is_in_transform():
+            refuse_transforms(quantizer)
         plain, fused = _plain(x), None
         if function is not None:
             if not self.is_calibrating:
@@ -89,7 +93,7 @@ class ActQuantProxyFromInjector(QuantProxy):
             return None
         # In evaluation mode and on nothing: a look at the scale must not move any statistics.
         place = self._reference_tensor()
-        nothing = torch.zeros(1) if place is None else torch.zeros_like(place).reshape(-1)[:1]
+        nothing = torch.zeros(1) if place is None else place.new_zeros(1)
         self.tensor_quant.eval()  # type: ignore[union-attr]
         of_rows = getattr(self.tensor_quant, "group_quant", None)
         try:

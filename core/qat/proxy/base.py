@@ -189,6 +189,9 @@ class QuantProxy(nn.Module):
 
     def bit_width(self) -> Tensor | None:
         """The bit width now in use, or None where nothing is quantized."""
+        own = getattr(self.tensor_quant, "msb_clamp_bit_width_impl", None)
+        if own is not None and self.is_quant_enabled:  # without quantizing anything
+            return own()
         return self._probe(3)
 
     def extra_repr(self) -> str:

@@ -27,6 +27,22 @@ def nothing_records() -> bool:
     )
 
 
+def is_traced_by_torchscript() -> bool:
+    """Whether ``torch.jit.trace`` records the call."""
+    return torch._C._get_tracing_state() is not None
+
+
+def is_transformed() -> bool:
+    """Whether the call is inside a transform of ``torch.func``."""
+    return torch._C._functorch.maybe_current_level() is not None
+
+
+def transforms() -> set[str]:
+    """The transforms of ``torch.func`` around the call: ``"Grad"``, ``"Vmap"``, ``"Jvp"``."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    return {interpreter.key().name for interpreter in stack}
+
+
 def has_gradient_hooks(tensor: Tensor) -> bool:
     """Whether hooks see the gradient of ``tensor``."""
     return bool(tensor._backward_hooks)

@@ -4,9 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
+from qat.components.fast_path import is_in_transform
 from qat.enums import Role
 from qat.proxy.base import QuantProxy
 from qat.proxy.reuse import WeightReuse
+from qat.proxy.transforms import refuse_transforms
 from qat.tensor import QuantTensor
 from qat.tensor.kind import UNKNOWN
 
@@ -32,6 +34,8 @@ class WeightQuantProxyFromInjector(QuantProxy):
         quantizer = self.tensor_quant
         if quantizer is None or self.disable_quant:
             return QuantTensor(weight, training=self.training)
+        if is_in_transform():
+            refuse_transforms(quantizer)
         if self.requires_quant_input:
             made = quantizer(weight, *self._input_grid(x))
         else:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat_cli.checkpoint import QUANTIZER_MARK, load_weights, read_weights
+from qat_cli.checkpoint import QUANTIZER_MARK, load_weights, named_as_in, read_weights
 from qat_cli.engine.machine.randomness import kept_random_states
 from qat_cli.engine.setup.experiment import Experiment, example_input
 from qat_cli.errors import UserError
-from qat_cli.models import build_model, check_output, is_user_code
+from qat_cli.models import build_model, check_output, is_user_code, without_wrappers
 from qat_cli.recipes import Recipe, changed
 from qat_cli.recipes.schema import ModelConfig
 from qat_cli.terminal.console import Console
@@ -84,7 +84,7 @@ def make_teacher(experiment: Experiment, allow_named: bool, console: Console) ->
     classes = len(dataset.classes)
     with kept_random_states():
         model = _built(config, dataset.shape, classes, allow_named)
-        weights = read_weights(str(config.weights))
+        weights = named_as_in(model, read_weights(str(config.weights)))
         _refuse_quantized(weights.path, weights.state, model)
         load_weights(model, weights)
         image = example_input(dataset)
@@ -114,7 +114,8 @@ def _built(
             f"yourself; add distill.model={config.name}"
         )
     try:
-        return build_model(config, shape, classes, allow_user_code)
+        model, _ = without_wrappers(build_model(config, shape, classes, allow_user_code))
+        return model
     except UserError as error:
         raise UserError(f"the teacher: {error}") from error
 

@@ -78,3 +78,27 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path, document):
     torch.save(document, tmp_path / "w.pt")
     with pytest.raises(UserError, match="holds no state dict"):
         read_weights(tmp_path / "w.pt")
+
+
+class Holding(nn.Module):
+    """A model with all of its parts under one attribute, called as wrappers call theirs."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.add_module(name, model())
+
+
+@pytest.mark.parametrize("name", ["module", "_orig_mod"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_a_model_whose_names_look_like_a_wrapper_loads_its_own_weights(tmp_path, name, prefix):
+    source, target = Holding(name), Holding(name)
+    torch.save(prefixed(source.state_dict(), prefix), tmp_path / "w.pt")
+    load_weights(target, read_weights(tmp_path / "w.pt"))
+    assert torch.equal(next(target.parameters()), next(source.parameters()))
+
+
+def test_weights_of_a_model_with_a_wrapper_inside_fit_the_model_without(tmp_path):
+    source, target = nn.Sequential(nn.DataParallel(model())), nn.Sequential(model())
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    load_weights(target, read_weights(tmp_path / "w.pt"))
+    assert torch.equal(target[0][0].weight, source[0].module[0].weight)
