@@ -4,76 +4,121 @@ Modules are found by their type, functions in ``forward`` by tracing.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from torch import Tensor, fx, nn
+from torch import nn
 
 from qat.enums import Site
 from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_add, build_weight_layer
 from qat.graph.float_parts import float_notes
-from qat.graph.in_place import follow_in_place, restore_in_place
-from qat.graph.modules_only import quantize_modules
+from qat.graph.functions.operands import quantize_operands
+from qat.graph.functions.weight_quantizers import (
+    build_operands,
+    hold_in_place_of,
+    quantize_operands_of,
+    value_of,
+)
+from qat.graph.functions.with_weight import input_of, weight_of
+from qat.graph.hooks import move_hooks
+from qat.graph.in_place import call_in_place_of
+from qat.graph.model import ConvertedModel
+from qat.graph.modules_only import convert_inside, quantize_modules
 from qat.graph.on_grid import lies_on_grid
-from qat.graph.report import LayerReport, Quantized, describe, weight_row
+from qat.graph.report import LayerReport, Quantized, describe, refuse_nothing, weight_row
 from qat.graph.rules import Decision, Rule, decide
-from qat.graph.sites import Place, find_places, is_attention
-from qat.graph.trace import TraceFailure, trace
+from qat.graph.single_layer import Holder, is_single_layer, taken_out
+from qat.graph.sites import Place, find_places, float_layers_of, is_attention
+from qat.graph.tracing.trace import Example, TraceFailure, trace
+from qat.graph.tracing.unwrap import unwrap
 from qat.nn.activation import QuantActivation
 from qat.nn.modes import modes_kept
 
 
-def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Tensor) -> Quantized:
+def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Example) -> Quantized:
     """A quantized model with the parameters of ``model``, as ``rules`` say.
 
     Layers with a weight, activation functions and additions are found by tracing, whether they are
     modules or functions. An input quantizer is put in front of a layer only where its input is
-    not on a grid already. A model that does not trace has its modules replaced one by one; what its
-    ``forward`` computes outside of them stays in float and is said in ``notes``.
+    not on a grid already. With all quantizers off the result computes what ``model`` does, in
+    evaluation and in training; that is tried out. A module inside whose ``forward`` cannot be
+    traced stays Python: its layers are replaced one by one, and what it computes outside of them
+    stays in float, which is said in ``notes``. So it is with ``model`` itself. Wrappers are looked
+    through, see :mod:`qat.graph.tracing.unwrap`.
 
     Args:
         model: in float, holding its weights. Not changed; its parameters are shared.
         rules: the last that matches a place wins.
-        example_input: float, one batch as the model takes it, on the model's device.
+        example_input: one batch as the model takes it, on the model's device: a tensor, or a tuple
+            of the arguments.
     Raises:
         UnmatchedRuleError: a rule matches no place.
-        ValueError: a rule names a quantizer or attribute that does not exist or does not fit.
+        ValueError: a rule names a quantizer or attribute that does not exist or does not fit;
+            rules name a quantizer of weights and no weight gets one; or
+            :func:`qat.graph.tracing.unwrap.unwrap` refuses the model.
     """
+    plain = unwrap(model)
+    if is_single_layer(plain.model):
+        converted = taken_out(_quantized(Holder(plain.model), rules, example_input))
+    else:
+        converted = _quantized(plain.model, rules, example_input)
+    refuse_nothing(plain.model, rules, converted.layers)
+    return replace(converted, notes=[*plain.notes, *converted.notes])
+
+
+def _quantized(model: nn.Module, rules: Sequence[Rule], example_input: Example) -> Quantized:
     try:
         traced = trace(model, example_input)
     except TraceFailure as failure:
         return quantize_modules(model, rules, example_input, str(failure))
     converted = traced.graph_module
-    follow_in_place(converted)
-    places = find_places(converted)
+    places = find_places(converted, traced.whole, float_layers_of(model))
     decisions = decide(rules, [place.location for place in places])
     rows = [
         row
         for place in places
         for row in _convert(converted, place, decisions[place.location.name])
     ]
-    restore_in_place(converted)
-    converted.graph.lint()
+    converted.lint()
     converted.recompile()
+    unused = _never_called(converted, model)
     converted.delete_all_unused_submodules()
     with modes_kept(model):
         converted.train(model.training)
     pass_scales_to_biases(converted)
-    return Quantized(converted, rows, traced.notes + float_notes(converted))
+    whole = [f"{name} stays Python ({reason})" for name, reason in traced.whole.items()]
+    notes = [*traced.notes, *whole, *unused, *float_notes(converted, traced.whole)]
+    return Quantized(converted, rows, notes)
 
 
-def _convert(converted: fx.GraphModule, place: Place, decision: Decision) -> list[LayerReport]:
+def _never_called(converted: ConvertedModel, model: nn.Module) -> list[str]:
+    kept = {id(parameter) for parameter in converted.parameters()}
+    left = [name for name, parameter in model.named_parameters() if id(parameter) not in kept]
+    owners = list(dict.fromkeys(name.rpartition(".")[0] or name for name in left))
+    return [f"left out, since forward never uses it: {', '.join(owners)}"] if owners else []
+
+
+def _convert(converted: ConvertedModel, place: Place, decision: Decision) -> list[LayerReport]:
+    if not place.nodes:
+        return convert_inside(converted, place, decision)
     if is_attention(place.module):
         return _convert_attention(converted, place, decision)
+    if place.function is not None:
+        return [_convert_function(converted, place, decision)]
     if Site.WEIGHT in place.location.sites:
         return [_convert_weight_layer(converted, place, decision)]
     if place.activation is not None:
         return [_convert_activation(converted, place, decision)]
+    if place.location.by_request:
+        choice = decision.choice(Site.INPUT)
+        name = place.location.name
+        return [quantize_operands(converted, place.nodes, name, choice)] if choice else []
     return [_convert_add(converted, place, decision)]
 
 
 def _convert_attention(
-    converted: fx.GraphModule, place: Place, decision: Decision
+    converted: ConvertedModel, place: Place, decision: Decision
 ) -> list[LayerReport]:
     name, layer = place.location.name, place.module
     assert isinstance(layer, nn.MultiheadAttention)
@@ -83,13 +128,14 @@ def _convert_attention(
     attention = build_attention(name, layer, decision, on_grid)
     if attention is None:
         return [LayerReport(name, place.location.module_type, "float", "-", "-")]
+    move_hooks(layer, attention)
     converted.set_submodule(name, attention)
     in_float = decision.choice(Site.INPUT) is None and not on_grid
     return attention_rows(name, attention, "input in float" if in_float else "")
 
 
 def _convert_weight_layer(
-    converted: fx.GraphModule, place: Place, decision: Decision
+    converted: ConvertedModel, place: Place, decision: Decision
 ) -> LayerReport:
     name, layer = place.location.name, place.module
     assert layer is not None
@@ -97,6 +143,7 @@ def _convert_weight_layer(
     quantized = build_weight_layer(name, layer, decision, on_grid)
     if not quantized.has_quantizers():
         return LayerReport(name, place.location.module_type, "float", "-", "-")
+    move_hooks(layer, quantized)
     converted.set_submodule(name, quantized)
     proxies = quantized.proxies()
     at_input = proxies.get(Site.INPUT)
@@ -105,7 +152,22 @@ def _convert_weight_layer(
     return weight_row(name, type(quantized).__name__, proxies, note)
 
 
-def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:
+def _convert_function(converted: ConvertedModel, place: Place, decision: Decision) -> LayerReport:
+    name, function = place.location.name, place.function
+    assert function is not None
+    on_grid = all(lies_on_grid(converted, input_of(node, function)) for node in place.nodes)
+    example = value_of(converted, weight_of(place.nodes[0], function))
+    operands = build_operands(name, function, example, decision, on_grid)
+    if not operands.has_quantizers():
+        return LayerReport(name, place.location.module_type, "float", "-", "-")
+    hold_in_place_of(converted, name, operands)
+    for node in place.nodes:
+        quantize_operands_of(node, function, name)
+    proxies = operands.proxies()
+    return weight_row(name, f"Quant{function.kind}", proxies, "called as a function")
+
+
+def _convert_activation(converted: ConvertedModel, place: Place, decision: Decision) -> LayerReport:
     node, activation, name = place.nodes[0], place.activation, place.location.name
     assert activation is not None
     arguments = tuple(node.args[1:]) if node.op != "call_module" else ()
@@ -115,7 +177,11 @@ def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decis
             *arguments, **{k: v for k, v in node.kwargs.items() if k != "input"}
         )
     replacement = build_activation(name, activation, module, decision)
-    _replace_by_module(converted, node, name, replacement, node.all_input_nodes[:1])
+    if place.module is not None:
+        move_hooks(place.module, replacement)
+    converted.add_submodule(name, replacement)
+    for each in place.nodes:
+        call_in_place_of(each, name, each.all_input_nodes[:1])
     shown = "float"
     if isinstance(replacement, QuantActivation):
         shown = describe(replacement.act_quant)
@@ -127,22 +193,13 @@ def _convert_activation(converted: fx.GraphModule, place: Place, decision: Decis
     return LayerReport(name, kind, "-", "-", shown, note if replaced else "")
 
 
-def _convert_add(converted: fx.GraphModule, place: Place, decision: Decision) -> LayerReport:
-    node, name = place.nodes[0], place.location.name
+def _convert_add(converted: ConvertedModel, place: Place, decision: Decision) -> LayerReport:
+    name = place.location.name
     choice = decision.choice(Site.ADD)
     if choice is None:
         return LayerReport(name, "add", "-", "float", "-")
     module = build_add(name, choice)
-    _replace_by_module(converted, node, name, module, list(node.args))
-    return LayerReport(name, "QuantEltwiseAdd", "-", describe(module.input_quant), "-")
-
-
-def _replace_by_module(
-    converted: fx.GraphModule, node: fx.Node, name: str, module: nn.Module, inputs: Sequence[object]
-) -> None:
     converted.add_submodule(name, module)
-    with converted.graph.inserting_after(node):
-        replacement = converted.graph.call_module(name, tuple(inputs))  # type: ignore[arg-type]
-    replacement.meta = dict(node.meta)
-    node.replace_all_uses_with(replacement)
-    converted.graph.erase_node(node)
+    for node in place.nodes:
+        call_in_place_of(node, name, [*node.args])
+    return LayerReport(name, "QuantEltwiseAdd", "-", describe(module.input_quant), "-")

@@ -3,10 +3,11 @@
 import copy
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
+from qat.graph.model import ConvertedModel
 from qat.graph.sites import weight_layer_class
-from qat.graph.trace import trace
+from qat.graph.tracing.trace import Example, trace
 from qat.nn.base.merge_bn import merge_batch_norm, output_channels
 from qat.nn.base.weight_layer import QuantWeightLayer
 from qat.nn.modes import modes_kept
@@ -14,7 +15,7 @@ from qat.nn.modes import modes_kept
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def merge_batch_norms(model: nn.Module, example_input: Tensor | None = None) -> fx.GraphModule:
+def merge_batch_norms(model: nn.Module, example_input: Example | None = None) -> fx.GraphModule:
     """A copy of ``model`` without the batch norms that are right behind a layer with a weight.
 
     Convolutions, transposed convolutions and linear layers, of torch or of ``qat.nn``, take them
@@ -32,19 +33,28 @@ def merge_batch_norms(model: nn.Module, example_input: Tensor | None = None) -> 
         TraceFailure: the model's Python code depends on data.
     """
     merged = _graph_of(copy.deepcopy(model), example_input)
-    for node in list(merged.graph.nodes):
-        if type(_module_of(merged, node)) in _BATCH_NORMS and _can_merge(merged, node):
-            before = node.all_input_nodes[0]
-            _merge(_module_of(merged, before), _module_of(merged, node))
-            node.replace_all_uses_with(before)
-            merged.graph.erase_node(node)
-    merged.graph.lint()
+    graphs = merged.graphs if isinstance(merged, ConvertedModel) else [merged.graph]
+    for node in list(graphs[0].nodes):
+        if type(_module_of(merged, node)) not in _BATCH_NORMS:
+            continue
+        calls = [each for graph in graphs for each in graph.nodes if each.target == node.target]
+        before = [each.all_input_nodes[0] for each in calls]
+        if len(calls) > len(graphs) or not all(_can_merge(merged, each) for each in calls):
+            continue
+        _merge(_module_of(merged, before[0]), _module_of(merged, node))
+        for call, layer in zip(calls, before, strict=True):
+            call.replace_all_uses_with(layer)
+            call.graph.erase_node(call)
+    if isinstance(merged, ConvertedModel):
+        merged.lint()
+    else:
+        merged.graph.lint()
     merged.recompile()
     merged.delete_all_unused_submodules()
     return merged
 
 
-def _graph_of(model: nn.Module, example_input: Tensor | None) -> fx.GraphModule:
+def _graph_of(model: nn.Module, example_input: Example | None) -> fx.GraphModule:
     if example_input is None:
         if not isinstance(model, fx.GraphModule):
             raise ValueError(
@@ -84,7 +94,7 @@ def _takes_batch_norms(layer: nn.Module) -> bool:
 
 def _is_alone(model: fx.GraphModule, node: fx.Node) -> bool:
     """Whether the layer is called here only, read once, and its parameters are its own."""
-    calls = [other for other in model.graph.nodes if other.target == node.target]
+    calls = [other for other in node.graph.nodes if other.target == node.target]
     everywhere = [id(p) for _, p in model.named_parameters(remove_duplicate=False)]
     own = [id(p) for p in model.get_submodule(str(node.target)).parameters(recurse=False)]
     return len(calls) == len(node.users) == 1 and all(everywhere.count(p) == 1 for p in own)

@@ -19,6 +19,7 @@ import qat.nn
 from qat.nn import QuantEltwiseAdd, QuantMultiheadAttention
 from qat.nn.activation import QuantActivation, QuantFunction
 from qat.nn.base.quantized_weight import QuantizedWeight
+from qat.nn.computed_weight import QuantizedOperands
 
 
 def _exported(base: type[nn.Module]) -> Iterator[Any]:
@@ -39,7 +40,13 @@ ACTIVATION_LAYERS: Mapping[type[nn.Module], type[QuantFunction]] = {
     layer.function: layer for layer in _exported(QuantFunction)
 }
 #: Layers that quantize what passes through them.
-QUANTIZED = (QuantizedWeight, QuantActivation, QuantEltwiseAdd, QuantMultiheadAttention)
+QUANTIZED = (
+    QuantizedWeight,
+    QuantizedOperands,
+    QuantActivation,
+    QuantEltwiseAdd,
+    QuantMultiheadAttention,
+)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 Functions in their ``forward`` stay in float, which is said in the notes.
 """
 
-import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,12 +16,14 @@ from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_weight_layer
 from qat.graph.float_parts import module_notes
-from qat.graph.layers import ACTIVATION_MODULES, FUNCTION_NAMES, QUANTIZED
+from qat.graph.hooks import move_hooks
+from qat.graph.layers import FUNCTION_NAMES
 from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
-from qat.graph.rules import Decision, Location, Rule, decide
-from qat.graph.sites import Place, is_weight_site, mark_ends, weight_location
-from qat.graph.trace import is_torchs_own
+from qat.graph.rules import Decision, Rule, decide
+from qat.graph.sites import Place, mark_ends, parts_of, places_inside
+from qat.graph.tracing.copying import copy_sharing_tensors
+from qat.graph.tracing.trace import Example, is_torchs_own
 from qat.nn.modes import modes_kept
 
 _KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
@@ -32,27 +33,41 @@ _KEEP_GRID = {function.__name__ for function in GRID_KEEPING_FUNCTIONS} | {
 
 
 def quantize_modules(
-    model: nn.Module, rules: Sequence[Rule], example_input: Tensor, reason: str
+    model: nn.Module, rules: Sequence[Rule], example_input: Example, reason: str
 ) -> Quantized:
     """Convert module by module; ``reason`` is why the model does not trace."""
-    converted = _copy_with_same_tensors(model)
-    places = _find_modules(converted)
-    paths = _paths(converted)
+    converted = copy_sharing_tensors(model)
+    places = places_inside(converted)
+    mark_ends([place for place in places if Site.WEIGHT in place.location.sites])
     decisions = decide(rules, [place.location for place in places])
-    rows: list[LayerReport] = []
-    for place in places:
-        replacement, own_rows = _build(place, decisions[place.location.name])
-        rows += own_rows
-        if replacement is not None:
-            assert place.module is not None
-            _replace(converted, paths[place.module], replacement)
+    rows = [
+        row
+        for place in places
+        for row in convert_inside(converted, place, decisions[place.location.name])
+    ]
     pass_scales_to_biases(converted)
     notes = [f"the model does not trace ({reason}): only its modules are quantized"]
     stays = _functions_in_forward(model, example_input)
     if stays:
         notes.append(f"in float, as functions in forward: {stays}")
-    notes += module_notes(_parts(converted))
+    notes += module_notes(parts_of(converted))
     return Quantized(converted, rows, notes)
+
+
+def convert_inside(model: nn.Module, place: Place, decision: Decision) -> list[LayerReport]:
+    """Replace the module of a place that no graph calls; returns its rows."""
+    assert place.module is not None
+    names = [
+        name
+        for name, module in model.named_modules(remove_duplicate=False)
+        if module is place.module
+    ]
+    replacement, rows = _build(place, decision)
+    if replacement is not None:
+        move_hooks(place.module, replacement)
+        for name in names:
+            model.set_submodule(name, replacement)
+    return rows
 
 
 def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[LayerReport]]:
@@ -72,51 +87,6 @@ def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[Lay
     if not layer.has_quantizers():
         return None, [in_float]
     return layer, [weight_row(name, type(layer).__name__, layer.proxies(), "")]
-
-
-def _copy_with_same_tensors(model: nn.Module) -> nn.Module:
-    tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
-
-
-def _paths(model: nn.Module) -> dict[nn.Module, list[str]]:
-    """All names of each module: one that is used in two places has two."""
-    paths: dict[nn.Module, list[str]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
-        paths.setdefault(module, []).append(name)
-    return paths
-
-
-def _replace(model: nn.Module, names: list[str], replacement: nn.Module) -> None:
-    for name in names:
-        model.set_submodule(name, replacement)
-
-
-def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The modules with their names, but not those inside torch's own, which use them their way."""
-    inner: set[nn.Module] = set()
-    for name, module in model.named_modules():
-        if module in inner:
-            continue
-        yield name, module
-        if is_torchs_own(module) or isinstance(module, QUANTIZED):
-            inner.update(module.modules())
-
-
-def _find_modules(model: nn.Module) -> list[Place]:
-    weights: list[Place] = []
-    places: list[Place] = []
-    for name, module in _parts(model):
-        activation = ACTIVATION_MODULES.get(type(module))
-        if name and is_weight_site(module):
-            place = Place(weight_location(name, module), [], module=module)
-            weights.append(place)
-            places.append(place)
-        elif name and activation is not None:
-            location = Location(name, activation.name, frozenset({Site.ACTIVATION}))
-            places.append(Place(location, [], activation, module))
-    mark_ends(weights)
-    return places
 
 
 class _Watch(TorchFunctionMode):
@@ -142,7 +112,7 @@ def _has_floats(result: Any) -> bool:
     return isinstance(result, tuple | list) and any(_has_floats(item) for item in result)
 
 
-def _functions_in_forward(model: nn.Module, example_input: Tensor) -> str:
+def _functions_in_forward(model: nn.Module, example_input: Example) -> str:
     watch = _Watch()
 
     def enter(*_: Any) -> None:
@@ -151,13 +121,14 @@ def _functions_in_forward(model: nn.Module, example_input: Tensor) -> str:
     def leave(*_: Any) -> None:
         watch.depth -= 1
 
+    model = copy_sharing_tensors(model)
     own = [module for module in model.modules() if is_torchs_own(module)]
     hooks = [module.register_forward_pre_hook(enter) for module in own]
     hooks += [module.register_forward_hook(leave) for module in own]
     try:
         with modes_kept(model), torch.no_grad(), watch:
             model.eval()
-            model(example_input)
+            model(*example_input) if isinstance(example_input, tuple) else model(example_input)
     except Exception as error:  # the user's own forward: report, the engine will meet it again
         return f"unknown, since forward raises {type(error).__name__}: {error}"
     finally:

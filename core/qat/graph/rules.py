@@ -81,6 +81,7 @@ class Location:
         module_type: class of the module or name of the function.
         sites: where quantizers can sit there.
         is_first, is_last: whether it is the first or last layer with a weight.
+        by_request: whether only rules speak of it that have its type, or its very name.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Location:
     sites: frozenset[Site]
     is_first: bool = False
     is_last: bool = False
+    by_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ def _says_something(rule: Rule) -> bool:
 
 def _matches(rule: Rule, location: Location) -> bool:
     match = rule.match
+    asked_for = location.module_type == match.module_type or location.name == match.name
+    if location.by_request and not asked_for:
+        return False
     if match.module_type is not None and match.module_type != location.module_type:
         return False
     if match.name is not None and not fnmatch.fnmatchcase(location.name, match.name):

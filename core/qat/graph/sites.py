@@ -1,22 +1,35 @@
 """Places in a traced model where quantizers can go."""
 
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx, nn
 
 from qat.enums import Site
+from qat.graph.functions.products import product_of
+from qat.graph.functions.with_weight import (
+    WeightFunction,
+    expression_of,
+    weight_function_of,
+    weight_of,
+)
 from qat.graph.layers import (
     ACTIVATION_FUNCTIONS,
     ACTIVATION_METHODS,
     ACTIVATION_MODULES,
     ADD_FUNCTIONS,
     ADD_METHODS,
+    QUANTIZED,
     WEIGHT_LAYERS,
     Activation,
 )
+from qat.graph.model import ConvertedModel
 from qat.graph.rules import Location
-from qat.graph.trace import scope_of, unique_name
+from qat.graph.tracing.alignment import matching_nodes
+from qat.graph.tracing.names import scope_of, unique_name
+from qat.graph.tracing.trace import is_torchs_own
+from qat.torchscript import is_scripted
 
 #: Sites of the quantizers of multi-head attention; see :mod:`qat.graph.attention`.
 ATTENTION_SITES = frozenset({Site.WEIGHT, Site.BIAS, Site.INPUT, Site.OUTPUT})
@@ -28,15 +41,28 @@ class Place:
 
     Args:
         location: what rules see.
-        nodes: calls of one weight layer, or the one call of a function.
+        nodes: calls of one weight layer, or the one call of a function, in each graph; none in a
+            module that stays Python.
         activation: the activation function, where it is one.
         module: the float module, where there is one.
+        function: what it is, where it is a function called with a weight.
     """
 
     location: Location
     nodes: list[fx.Node]
     activation: Activation | None = None
     module: nn.Module | None = None
+    function: WeightFunction | None = None
+
+
+def float_layers_of(model: nn.Module) -> dict[str, str]:
+    """Classes of the layers with a weight, by path, whatever their weight and forward are."""
+    kinds = tuple(WEIGHT_LAYERS)
+    return {
+        name: type(module).__name__.removeprefix("Parametrized")
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+    }
 
 
 def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
@@ -44,7 +70,7 @@ def weight_layer_class(module: nn.Module) -> type[nn.Module] | None:
 
     One whose weight is computed from other parameters (weight norm) cannot.
     """
-    if module._parameters.get("weight") is None:
+    if is_scripted(module) or module._parameters.get("weight") is None:
         return None
     for float_class in WEIGHT_LAYERS:
         if isinstance(module, float_class) and type(module).forward is float_class.forward:
@@ -71,32 +97,144 @@ def weight_location(name: str, module: nn.Module) -> Location:
     return Location(name, type(module).__name__, frozenset(quantized.sites))
 
 
-def find_places(traced: fx.GraphModule) -> list[Place]:
-    """All places in the order of execution; the first and last weight layer are marked."""
-    modules = dict(traced.named_modules())
-    weights: dict[str, Place] = {}
-    places: list[Place] = []
-    taken: set[str] = set()
-    for node in traced.graph.nodes:
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
+def find_places(
+    converted: ConvertedModel,
+    whole: Container[str] = (),
+    float_layers: Mapping[str, str] | None = None,
+) -> list[Place]:
+    """All places in the order of execution; the first and last weight layer are marked.
+
+    Args:
+        converted: a traced model; what both of its graphs compute is one place.
+        whole: paths of modules that stay Python, whose layers are places without nodes.
+        float_layers: classes, by path, of the layers that compute their weight or have a forward
+            of their own: a function called in one is that layer.
+    """
+    finder = _Finder(converted, whole, float_layers or {})
+    evaluation, *training = converted.graphs
+    finder.look_at(evaluation, {})
+    for graph in training:
+        finder.look_at(graph, matching_nodes(graph, evaluation))
+    places = finder.places
+    mark_ends([place for place in places if Site.WEIGHT in place.location.sites])
+    return places
+
+
+class _Finder:
+    def __init__(
+        self, converted: ConvertedModel, whole: Container[str], float_layers: Mapping[str, str]
+    ) -> None:
+        self.converted, self.whole, self.float_layers = converted, whole, float_layers
+        self.modules = dict(converted.named_modules(remove_duplicate=False))
+        self.layers: dict[str, Place] = {}
+        self.by_node: dict[fx.Node, Place] = {}
+        self.places: list[Place] = []
+        self.taken: set[str] = set()
+
+    def look_at(self, graph: fx.Graph, same: Mapping[fx.Node, fx.Node]) -> None:
+        """Find the places of ``graph``; ``same`` has the node of another one that does the same."""
+        for node in graph.nodes:
+            module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+            if module is not None and str(node.target) in self.whole:
+                self._look_inside(str(node.target), module)
+                continue
+            known = self.by_node.get(same[node]) if node in same else None
+            if module is not None and is_weight_site(module):
+                known = self.layers.get(str(node.target))
+            place = known or self._place_at(node, module)
+            if place is None:
+                continue
+            if place not in self.places:
+                self.places.append(place)
+            place.nodes.append(node)
+            self.by_node[node] = place
+
+    def _look_inside(self, path: str, module: nn.Module) -> None:
+        for place in places_inside(module, path):
+            if place.location.name not in self.layers:
+                self.layers[place.location.name] = place
+                self.places.append(place)
+
+    def _place_at(self, node: fx.Node, module: nn.Module | None) -> Place | None:
         if module is not None and is_weight_site(module):
             name = str(node.target)
-            if name in weights:
-                weights[name].nodes.append(node)
-                continue
-            weights[name] = Place(weight_location(name, module), [node], module=module)
-            places.append(weights[name])
-            continue
+            self.layers[name] = Place(weight_location(name, module), [], module=module)
+            return self.layers[name]
+        function = weight_function_of(self.converted, node)
+        if function is not None:
+            return self._function_place(node, function)
         activation = activation_of(node, module)
-        if activation is not None:
-            name = _free_name(traced, node, activation.name.lower(), taken)
+        if activation is not None and node.meta.get("of_input", True):
+            name = self._free_name(node, activation.name.lower())
             location = Location(name, activation.name, frozenset({Site.ACTIVATION}))
-            places.append(Place(location, [node], activation, module))
-        elif is_add(node):
-            name = _free_name(traced, node, "add", taken)
-            places.append(Place(Location(name, "add", frozenset({Site.ADD})), [node]))
-    mark_ends(list(weights.values()))
+            return Place(location, [], activation, module)
+        if is_add(node):
+            name = self._free_name(node, "add")
+            return Place(Location(name, "add", frozenset({Site.ADD})), [])
+        product = product_of(node)
+        if product is not None:
+            name = self._free_name(node, product)
+            return Place(Location(name, product, frozenset({Site.INPUT}), by_request=True), [])
+        return None
+
+    def _function_place(self, node: fx.Node, function: WeightFunction) -> Place:
+        """That of the function; calls in one module with one weight are one place."""
+        weight = weight_of(node, function)
+        assert weight is not None
+        key = f"{scope_of(node)} {function.kind} {expression_of(weight)}"
+        if key in self.layers:
+            return self.layers[key]
+        around = scope_of(node).removesuffix(".")
+        is_layer = around != "" and around in self.float_layers and around not in self.taken
+        name = around if is_layer else self._free_name(node, function.name)
+        self.taken.add(name)
+        sites = {Site.WEIGHT, Site.INPUT} if function.has_grid_input else {Site.WEIGHT}
+        kind = self.float_layers[around] if is_layer else function.kind
+        self.layers[key] = Place(Location(name, kind, frozenset(sites)), [], function=function)
+        return self.layers[key]
+
+    def _free_name(self, node: fx.Node, function: str) -> str:
+        """The module's own name at its first call; else one from the module around the call."""
+        if node.op == "call_module" and str(node.target) not in self.taken:
+            self.taken.add(str(node.target))
+            return str(node.target)
+        wanted = str(node.target) if node.op == "call_module" else f"{scope_of(node)}{function}"
+        candidate, number = unique_name(self.converted, wanted), 0
+        while candidate in self.taken:
+            number += 1
+            candidate = f"{wanted}_{number}"
+        self.taken.add(candidate)
+        return candidate
+
+
+def places_inside(model: nn.Module, path: str = "") -> list[Place]:
+    """The layers and activation functions in a module whose ``forward`` stays Python.
+
+    Args:
+        model: the module.
+        path: its own, which the names of the places begin with.
+    """
+    places: list[Place] = []
+    for name, module in parts_of(model):
+        activation = ACTIVATION_MODULES.get(type(module))
+        full = ".".join(filter(None, (path, name)))
+        if name and is_weight_site(module):
+            places.append(Place(weight_location(full, module), [], module=module))
+        elif name and activation is not None:
+            location = Location(full, activation.name, frozenset({Site.ACTIVATION}))
+            places.append(Place(location, [], activation, module))
     return places
+
+
+def parts_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules with their names, but not those inside torch's own, which use them their way."""
+    inner: set[nn.Module] = set()
+    for name, module in model.named_modules():
+        if module in inner:
+            continue
+        yield name, module
+        if is_torchs_own(module) or is_scripted(module) or isinstance(module, QUANTIZED):
+            inner.update(module.modules())
 
 
 def mark_ends(weights: list[Place]) -> None:
@@ -130,12 +268,14 @@ def is_add(node: fx.Node) -> bool:
 
 def is_activation_tensor(node: fx.Node) -> bool:
     """Whether the node's value is one floating point tensor computed from the input."""
-    return node.op != "get_attr" and _is_float(node.meta.get("tensor_meta"))
+    follows = node.op != "get_attr" and node.meta.get("of_input", True)
+    return follows and _is_float(node.meta.get("tensor_meta"))
 
 
 def gives_activations(node: fx.Node) -> bool:
     """Whether the node's value is, or is a tuple that has, a tensor as above."""
-    return node.op != "get_attr" and _has_float(node.meta.get("tensor_meta"))
+    follows = node.op != "get_attr" and node.meta.get("of_input", True)
+    return follows and _has_float(node.meta.get("tensor_meta"))
 
 
 def _is_float(meta: Any) -> bool:
@@ -147,17 +287,3 @@ def _has_float(meta: Any) -> bool:
     if _is_float(meta):
         return True
     return isinstance(meta, tuple | list) and any(_has_float(item) for item in meta)
-
-
-def _free_name(traced: fx.GraphModule, node: fx.Node, function: str, taken: set[str]) -> str:
-    """The module's own name at its first call; else one made up from the module around the call."""
-    if node.op == "call_module" and str(node.target) not in taken:
-        taken.add(str(node.target))
-        return str(node.target)
-    wanted = str(node.target) if node.op == "call_module" else f"{scope_of(node)}{function}"
-    candidate, number = unique_name(traced, wanted), 0
-    while candidate in taken:
-        number += 1
-        candidate = f"{wanted}_{number}"
-    taken.add(candidate)
-    return candidate

@@ -16,6 +16,7 @@ from qat_cli.checkpoint import (
     Checkpoint,
     WeightsFile,
     load_weights,
+    named_as_in,
     read_weights,
 )
 from qat_cli.data import Dataset, load_data, pinned, prepared
@@ -25,7 +26,14 @@ from qat_cli.engine.machine.randomness import seed_everything
 from qat_cli.engine.step.bit_width_schedule import check_bit_widths
 from qat_cli.engine.step.phases import AS_BUILT, phase_of, set_quantizers
 from qat_cli.errors import UserError
-from qat_cli.models import OWN_SIZE, absolute_name, build_model, check_output, first_conv_channels
+from qat_cli.models import (
+    OWN_SIZE,
+    absolute_name,
+    build_model,
+    check_output,
+    first_conv_channels,
+    without_wrappers,
+)
 from qat_cli.recipes import Recipe, changed, graph_rules
 from qat_cli.terminal.console import Console
 
@@ -68,6 +76,9 @@ def float_experiment(
     seed_everything(recipe.train.seed, device)
     classes = len(dataset.classes)
     model = build_model(recipe.model, dataset.shape, classes, allow_user_code)
+    model, looked_through = without_wrappers(model)
+    for note in looked_through:
+        console.info(f"model {recipe.model.name}: {note}")
     if first_conv_channels(model) == 3 and dataset.shape[0] == 1 and recipe.data.channels is None:
         console.info(f"model {recipe.model.name} takes RGB images: the grey channel is repeated")
         dataset = dataset.in_rgb()
@@ -117,7 +128,7 @@ def with_start_weights(experiment: Experiment, console: Console) -> WeightsFile 
     path = experiment.recipe.model.weights
     if path is None:
         return None
-    weights = read_weights(path)
+    weights = named_as_in(experiment.model, read_weights(path))
     own = experiment.model.state_dict()
     plain = {k: v for k, v in weights.state.items() if k in own or QUANTIZER_MARK not in k}
     load_weights(experiment.model, WeightsFile(weights.path, plain))
@@ -202,8 +213,17 @@ def placed(experiment: Experiment) -> nn.Module:
 
 
 def example_input(dataset: Dataset) -> Tensor:
-    """One black image, float32 [1, C, H, W]."""
-    return torch.zeros(1, *dataset.shape)
+    """An image of the data as the model gets it, float32 [1, C, H, W].
+
+    Noise where the first one cannot be read, or there is nothing to see on it.
+    """
+    part = next((part for part in dataset.parts.values() if len(part) > 0), None)
+    if part is not None:
+        pixels, unread = part.images.readable(torch.zeros(1, dtype=torch.int64))
+        if not unread and int(pixels.max()) > int(pixels.min()):
+            mean, std = (torch.tensor(item)[:, None, None] for item in (dataset.mean, dataset.std))
+            return pixels.float().div(255).sub(mean).div(std)
+    return torch.randn(1, *dataset.shape, generator=torch.Generator().manual_seed(0))
 
 
 def _refuse_mixing(recipe: Recipe, outputs: int) -> None:

@@ -296,3 +296,25 @@ def test_subclass_that_computes_as_its_base_is_quantized(convert):
 
     quantized = convert(nn.Sequential(Named(3, 2, 3)), rule({Role.WEIGHT: WEIGHT}))
     assert isinstance(quantized.model.get_submodule("0"), QuantConv2d)
+
+
+class HiddenWeight(nn.Module):
+    """Uses its parameter in a way that is no layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(108, 2))
+
+    def forward(self, x):
+        return torch.einsum("nk,kc->nc", x, self.table.abs())
+
+
+def test_rules_for_weights_that_reach_none_are_refused_with_names_and_reasons(convert):
+    model = nn.Sequential(nn.ReLU(), nn.Flatten(), HiddenWeight())
+    with pytest.raises(ValueError, match=r"2 \(HiddenWeight\): table used in a way") as caught:
+        convert(model, ALL)
+    assert "leave the quantizer of weights out" in str(caught.value)
+
+
+def test_rules_for_weights_in_a_model_without_any_are_no_error(convert):
+    assert convert(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)), ALL).layers

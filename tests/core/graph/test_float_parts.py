@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule
+from qat.nn import QuantLinear
 
 ALL = Rule(
     "quant",
@@ -15,13 +15,6 @@ ALL = Rule(
         Role.INPUT: QuantizerChoice("Int8ActPerTensorFloat"),
     },
 )
-
-
-class Standardized(nn.Conv2d):
-    """A convolution with a forward of its own."""
-
-    def forward(self, x):
-        return F.conv2d(x, self.weight - self.weight.mean(), self.bias)
 
 
 class Own(nn.Module):
@@ -50,7 +43,6 @@ def data_dependent(request):
         (nn.LSTM(4, 4, batch_first=True), "LSTM", "inner"),
         (nn.LayerNorm(4), "LayerNorm", "inner"),
         (nn.Sequential(nn.Softmax(dim=-1)), "Softmax", "inner.0"),
-        (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), "TransformerEncoderLayer", "inner"),
     ],
     ids=lambda item: item if isinstance(item, str) else "",
 )
@@ -60,25 +52,12 @@ def test_module_without_a_quantized_form_is_named(inner, kind, where, data_depen
     assert [row.name for row in quantized.layers] == ["first"]
 
 
-def test_layers_inside_of_torchs_own_modules_are_not_touched(data_dependent, convert):
-    # they are read by the module around them, not called: a quantizer there would do nothing
+def test_layers_of_a_transformer_are_quantized_where_its_forward_is_traced(data_dependent, convert):
+    # otherwise they are read by the module around them, not called: a quantizer would do nothing
     encoder = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     quantized = convert(Own(encoder, data_dependent), ALL, x=torch.randn(2, 3, 4))
-    assert type(quantized.model.inner.linear1) is nn.Linear
-
-
-def test_convolution_with_a_forward_of_its_own_stays_in_float_and_is_said(convert):
-    model = nn.Sequential(nn.Conv2d(3, 3, 1), Standardized(3, 2, 3))
-    quantized = convert(model, ALL)
-    assert [row.name for row in quantized.layers] == ["0"]
-    assert "in float: conv2d in 1" in quantized.notes
-
-
-def test_layer_whose_weight_is_computed_stays_in_float_and_is_said(convert):
-    normed = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 2, 3))
-    quantized = convert(nn.Sequential(nn.Conv2d(3, 3, 1), normed), ALL)
-    assert [row.name for row in quantized.layers] == ["0"]
-    assert "in float: ParametrizedConv2d in 1" in quantized.notes
+    kind = nn.Linear if data_dependent else QuantLinear
+    assert type(quantized.model.inner.linear1) is kind
 
 
 def test_batch_norms_are_counted_in_one_note(convert):

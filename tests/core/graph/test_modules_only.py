@@ -43,7 +43,7 @@ class DataDependent(nn.Module):
 def test_notes_say_why_and_name_every_function_that_stays_in_float(convert):
     quantized = convert(DataDependent(), ALL)
     why, functions, norms = quantized.notes
-    assert why.startswith("the model does not trace (") and "control flow" in why
+    assert why.startswith("the model does not trace (") and "branches on the values" in why
     assert functions == (
         "in float, as functions in forward: ReLU (1 calls), Sigmoid (1 calls), add (2 calls), "
         "avg_pool2d (1 calls), adaptive_avg_pool2d (1 calls)"

@@ -1,0 +1,1 @@
+"""Functions that ``forward`` calls with weights or with several activations."""

@@ -1,0 +1,1 @@
+"""From a model in Python to its graph."""
