@@ -197,7 +197,12 @@ def _convert_add(converted: ConvertedModel, place: Place, decision: Decision) ->
     name = place.location.name
     choice = decision.choice(Site.ADD)
     if choice is None:
-        return LayerReport(name, "add", "-", "float", "-")
+        note = (
+            "goes into a norm: a rule by type or name quantizes it"
+            if place.location.is_stream
+            else ""
+        )
+        return LayerReport(name, "add", "-", "float", "-", note)
     module = build_add(name, choice)
     converted.add_submodule(name, module)
     for node in place.nodes:

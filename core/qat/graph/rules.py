@@ -82,6 +82,8 @@ class Location:
         sites: where quantizers can sit there.
         is_first, is_last: whether it is the first or last layer with a weight.
         by_request: whether only rules speak of it that have its type, or its very name.
+        is_stream: whether it is a sum that goes into a norm, of which only rules with a type or a
+            name speak.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Location:
     is_first: bool = False
     is_last: bool = False
     by_request: bool = False
+    is_stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,8 @@ def decide(rules: Sequence[Rule], locations: Sequence[Location]) -> dict[str, De
     decisions = {location.name: Decision({}, "keep") for location in locations}
     for rule in rules:
         matched = [location for location in locations if _matches(rule, location)]
-        if not matched and not rule.optional and _says_something(rule):
+        passed_by = any(location.is_stream and _speaks_of(rule, location) for location in locations)
+        if not matched and not passed_by and not rule.optional and _says_something(rule):
             raise UnmatchedRuleError(_unmatched(rule, locations))
         for location in matched:
             decisions[location.name] = _apply(rule, location, decisions[location.name])
@@ -133,6 +137,8 @@ def _matches(rule: Rule, location: Location) -> bool:
     match = rule.match
     asked_for = location.module_type == match.module_type or location.name == match.name
     if location.by_request and not asked_for:
+        return False
+    if location.is_stream and match.module_type is None and match.name is None:
         return False
     if match.module_type is not None and match.module_type != location.module_type:
         return False

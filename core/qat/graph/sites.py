@@ -25,6 +25,7 @@ from qat.graph.layers import (
     Activation,
 )
 from qat.graph.model import ConvertedModel
+from qat.graph.residual import flows_into_a_norm
 from qat.graph.rules import Location
 from qat.graph.tracing.alignment import matching_nodes
 from qat.graph.tracing.names import scope_of, unique_name
@@ -170,7 +171,8 @@ class _Finder:
             return Place(location, [], activation, module)
         if is_add(node):
             name = self._free_name(node, "add")
-            return Place(Location(name, "add", frozenset({Site.ADD})), [])
+            stream = flows_into_a_norm(node)
+            return Place(Location(name, "add", frozenset({Site.ADD}), is_stream=stream), [])
         product = product_of(node)
         if product is not None:
             name = self._free_name(node, product)

@@ -1,0 +1,101 @@
+"""Sums that go into a norm stay in float, unless a rule names them."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
+
+EVERYTHING = Rule(
+    "quant",
+    LayerMatch(),
+    {
+        Role.WEIGHT: QuantizerChoice("Int8WeightPerChannelFloat"),
+        Role.INPUT: QuantizerChoice("Int8ActPerTensorFloat"),
+        Role.ADD: QuantizerChoice("Int8ActPerTensorFloat"),
+    },
+)
+WIDE = {Role.ADD: QuantizerChoice("Int8ActPerTensorFloat", {"bit_width": 16})}
+
+
+class Block(nn.Module):
+    """Two sums, each in front of a norm: x + f(norm(x))."""
+
+    def __init__(self, norm, layer):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = norm(), norm(), norm()
+        self.first, self.second = layer(), layer()
+
+    def forward(self, x):
+        x = x + self.first(self.norm1(x))
+        x = x + F.dropout(self.second(self.norm2(x.contiguous())), 0.0, self.training)
+        return self.norm3(x.transpose(1, 1))
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return F.layer_norm(x * 1 + self.linear(x), (8,))
+
+
+class Convolutional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.last = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.last(self.norm(F.relu(x + self.norm(self.conv(x)))))
+
+
+TOKENS, IMAGES = torch.randn(2, 5, 8), torch.randn(2, 4, 6, 6)
+STREAMS = {
+    "layer norm": (lambda: Block(lambda: nn.LayerNorm(8), lambda: nn.Linear(8, 8)), TOKENS, 2),
+    "rms norm": (lambda: Block(lambda: nn.RMSNorm(8), lambda: nn.Linear(8, 8)), TOKENS, 2),
+    "group norm": (
+        lambda: Block(lambda: nn.GroupNorm(1, 4), lambda: nn.Conv2d(4, 4, 1)),
+        IMAGES,
+        2,
+    ),
+    "functional": (Functional, TOKENS, 1),
+}
+
+
+@pytest.fixture(params=STREAMS)
+def stream(request):
+    make, x, sums = STREAMS[request.param]
+    return make(), x, sums
+
+
+def rows(model, x, *rules):
+    layers = quantize_model(model, [EVERYTHING, *rules], x).layers
+    return {row.name: (row.input, row.note) for row in layers if "add" in row.name}
+
+
+def test_sums_in_front_of_a_norm_stay_in_float_and_say_so(stream):
+    model, x, sums = stream
+    found = rows(model, x)
+    assert len(found) == sums
+    assert {shown for shown, _ in found.values()} == {"float"}
+    assert all("goes into a norm" in note for _, note in found.values())
+
+
+@pytest.mark.parametrize("match", [LayerMatch(module_type="add"), LayerMatch(name="*add*")])
+def test_rule_by_type_or_name_quantizes_them(stream, match):
+    model, x, sums = stream
+    found = rows(model, x, Rule("wide", match, WIDE))
+    assert [shown for shown, _ in found.values()] == ["16 bit Int8ActPerTensorFloat"] * sums
+
+
+def test_sums_of_a_convolutional_network_are_quantized():
+    assert rows(Convolutional(), IMAGES) == {"add": ("8 bit Int8ActPerTensorFloat", "")}
+
+
+def test_default_for_sums_is_no_unmatched_rule_where_all_go_into_norms(stream):
+    model, x, _ = stream
+    only_sums = Rule("quant", LayerMatch(), {Role.ADD: EVERYTHING.choices[Role.ADD]})
+    quantize_model(model, [only_sums], x)
