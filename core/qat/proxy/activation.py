@@ -48,9 +48,10 @@ class ActQuantProxyFromInjector(QuantProxy):
             if fused is None:
                 # of the value alone: compiled code takes few functions of a QuantTensor
                 x = plain = function(plain)
-        made = quantizer(plain) if fused is None else quantizer(plain, *fused)
         if self.is_calibrating:
+            getattr(quantizer, "observe", quantizer)(plain)
             return x
+        made = quantizer(plain) if fused is None else quantizer(plain, *fused)
         return QuantTensor.of_quantizer(made, self.kind, self.training)
 
     @property

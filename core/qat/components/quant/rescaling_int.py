@@ -101,6 +101,14 @@ class RescalingIntQuant(jit.ScriptModule):
             y = self.int_quant(scale, zero_point, bit_width, activated(x, bounds))
         return y, scale, zero_point, bit_width
 
+    def observe(self, x: Tensor) -> None:
+        """Let the parts that take statistics see ``x``, which is not quantized."""
+        bit_width = self.msb_clamp_bit_width_impl()
+        threshold = self.scaling_impl(x)
+        if not self.is_one_op:  # then zero points may take statistics as well
+            int_range = self.int_scaling_impl(bit_width)
+            self.zero_point_impl(x, scale_from_threshold(threshold, int_range), bit_width)
+
     @jit.script_method
     def in_one_op(
         self,

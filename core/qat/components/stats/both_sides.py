@@ -23,6 +23,9 @@ class AbsMinMax(Statistic):
     """``max(x, 0) - min(x, 0)``: the width of the interval that holds ``x`` and 0."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stats_reduce_dim is None and not x.requires_grad:  # in one pass over the memory
+            least, most = torch.aminmax(x)
+            return torch.clamp(most, min=0.0) + torch.clamp(-least, min=0.0)
         high = largest(x, self.stats_reduce_dim)
         minus_low = largest(-x, self.stats_reduce_dim)
         return torch.clamp(high, min=0.0) + torch.clamp(minus_low, min=0.0)
@@ -32,6 +35,8 @@ class NegativeMinOrZero(Statistic):
     """``min(x, 0)``: the lowest number, or 0 where none is negative."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.stats_reduce_dim is None and not x.requires_grad:
+            return torch.clamp(torch.amin(x), max=0.0)
         return torch.clamp(-largest(-x, self.stats_reduce_dim), max=0.0)
 
 

@@ -44,6 +44,7 @@ class IntSearchGrid(nn.Module):
     ) -> None:
         super().__init__()
         check_bit_width(bit_width)
+        self.bit_width = int(bit_width)
         bits = torch.tensor(float(bit_width))
         self.qmin = float(min_int(signed, narrow_range, bits))
         self.qmax = float(max_int(signed, narrow_range, bits))

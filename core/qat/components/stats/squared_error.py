@@ -3,7 +3,8 @@
 Both try fractions of where they start, in two rounds: ``i / mse_iters`` for ``i = 1 .. mse_iters``,
 then the points that divide the two neighbouring intervals of the best into :data:`PARTS` each. With
 20 iterations that is 28 trials for a resolution of 1 in 100. Each row is searched for itself, the
-widest wins among equals, and no gradient is taken.
+widest wins among equals, and no gradient is taken. A long row, as that of an activation, is searched
+by a histogram of evenly spread samples of it, whose bins are a quarter of a step of 8 bits wide.
 """
 
 from typing import Optional, Tuple
@@ -11,13 +12,30 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from qat import jit
 from qat.components.stats.both_sides import NegativeMinOrZero
 from qat.components.stats.magnitude import AbsMax
 from qat.components.stats.wrappers import as_column, as_rows, of_rows
 
 DEFAULT_ITERS = 20
+#: Numbers from which a row is searched by a histogram, its bins, and the samples it is made of.
+LONG_ROW = 32768
+BINS = 1024
+SAMPLES = 131072
 #: Intervals that the second round makes of one of the first.
 PARTS = 5
+
+
+def _histogram(rows: Tensor, bins: int, samples: int) -> Tuple[Tensor, Tensor]:
+    numbers = rows.detach().float()
+    low, high = torch.aminmax(numbers)
+    width = (high - low) / bins
+    if not bool(torch.isfinite(width)) or float(width) <= 0.0:
+        return rows, torch.ones_like(rows[:, :1])
+    step = max(1, numbers.shape[1] // samples) | 1  # odd: sizes of images are even
+    counts = torch.histc(numbers[:, ::step], bins, float(low), float(high)).reshape(1, -1)
+    middles = low + (torch.arange(bins, device=rows.device) + 0.5) * width
+    return middles.reshape(1, -1), counts
 
 
 class _FractionSearch(nn.Module):
@@ -30,8 +48,12 @@ class _FractionSearch(nn.Module):
         self.search_grid_impl = search_grid_impl
         self.stats_reduce_dim = stats_reduce_dim
         self.mse_iters = mse_iters
-        self.parts = PARTS
+        self.parts, self.bins, self.samples = PARTS, BINS, SAMPLES
+        bits = float(getattr(search_grid_impl, "bit_width", 32))
+        # Bins would be too wide for the steps of more bits, and for those of minifloats.
+        self.long_row = LONG_ROW if bits <= 8 else 2**62
         self.lowest = NegativeMinOrZero(stats_reduce_dim)
+        self.is_shifted = bool(getattr(search_grid_impl, "is_shifted", False))
 
     def quantized(
         self, rows: Tensor, fraction: Tensor, threshold: Tensor, lowest: Tensor
@@ -39,24 +61,61 @@ class _FractionSearch(nn.Module):
         """``rows`` on the grid that ``fraction`` gives."""
         raise NotImplementedError("a search defines quantized()")
 
-    def best(self, rows: Tensor, threshold: Tensor, lowest: Tensor) -> Tuple[Tensor, Tensor]:
+    def condensed(self, rows: Tensor) -> Tuple[Tensor, Tensor]:
+        """Numbers that stand for those of ``rows``, and how many each stands for."""
+        if rows.shape[0] != 1 or rows.shape[1] < self.long_row:
+            return rows, torch.ones_like(rows[:, :1])
+        if jit.is_scripting():
+            return _histogram(rows, self.bins, self.samples)
+        elif torch.compiler.is_compiling():  # bins depend on the numbers, shapes may not
+            return rows, torch.ones_like(rows[:, :1])
+        else:
+            return _histogram(rows, self.bins, self.samples)
+
+    def best(
+        self, rows: Tensor, counts: Tensor, threshold: Tensor, lowest: Tensor
+    ) -> Tuple[Tensor, Tensor]:
         """The fraction of least error per row, and that error: ``[rows, 1]`` each."""
         fraction = torch.ones_like(threshold)
         error = torch.full_like(threshold, float("inf"))
-        for i in range(self.mse_iters):
-            tried = torch.full_like(threshold, (i + 1.0) / self.mse_iters)
-            fraction, error = self._better(rows, tried, threshold, lowest, fraction, error)
+        steps = torch.arange(1, self.mse_iters + 1, dtype=rows.dtype, device=rows.device)
+        first = steps / self.mse_iters
         part = 1.0 / (self.mse_iters * self.parts)
+        near = torch.arange(1, self.parts, dtype=rows.dtype, device=rows.device) * part
+        second = torch.cat([-near, near])
+        if rows.shape[0] == 1:  # all trials of a round at once, each a row
+            fraction, error = self._best_of(rows, counts, first, threshold, lowest)
+            tried = torch.clamp(fraction.reshape(-1) + second, min=part, max=1.0)
+            tried = torch.cat([tried, fraction.reshape(-1)])
+            return self._best_of(rows, counts, tried, threshold, lowest)
+        for i in range(self.mse_iters):
+            tried = torch.ones_like(threshold) * first[i]
+            fraction, error = self._better(rows, counts, tried, threshold, lowest, fraction, error)
         middle = fraction
-        for i in range(1, self.parts):
-            for side in (-1.0, 1.0):
-                tried = torch.clamp(middle + side * i * part, min=part, max=1.0)
-                fraction, error = self._better(rows, tried, threshold, lowest, fraction, error)
+        for i in range(len(second)):
+            tried = torch.clamp(middle + second[i], min=part, max=1.0)
+            fraction, error = self._better(rows, counts, tried, threshold, lowest, fraction, error)
         return fraction, error
+
+    def _best_of(
+        self, row: Tensor, counts: Tensor, tried: Tensor, threshold: Tensor, lowest: Tensor
+    ) -> Tuple[Tensor, Tensor]:
+        """The one of ``tried`` with the least error for a single row, and its error, [1, 1]."""
+        count = tried.numel()
+        fractions = tried.reshape(-1, 1)
+        rows = row.expand(count, -1)
+        limits = threshold.expand(count, 1), lowest.expand(count, 1)
+        on_grid = self.quantized(rows, fractions, limits[0], limits[1])
+        errors = torch.sum(counts * (rows - on_grid) ** 2, dim=1)
+        least = torch.min(errors)
+        widest = torch.where(errors == least, tried, torch.zeros_like(tried))
+        place = torch.argmax(widest)
+        return tried[place].reshape(1, 1), errors[place].reshape(1, 1)
 
     def _better(
         self,
         rows: Tensor,
+        counts: Tensor,
         tried: Tensor,
         threshold: Tensor,
         lowest: Tensor,
@@ -64,7 +123,7 @@ class _FractionSearch(nn.Module):
         error: Tensor,
     ) -> Tuple[Tensor, Tensor]:
         on_grid = self.quantized(rows, tried, threshold, lowest)
-        new_error = torch.sum((rows - on_grid) ** 2, dim=1, keepdim=True)
+        new_error = torch.sum(counts * (rows - on_grid) ** 2, dim=1, keepdim=True)
         is_wider = (new_error == error) & (tried > fraction)
         is_better = (new_error < error) | is_wider
         return torch.where(is_better, tried, fraction), torch.where(is_better, new_error, error)
@@ -105,11 +164,12 @@ class MSE(_FractionSearch):
     def forward(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
         start = as_column(self.mse_init_op(x.detach()), rows)
-        lowest = as_column(self.lowest(x.detach()), rows)
-        fraction, error = self.best(rows, start, lowest)
+        lowest = as_column(self.lowest(x.detach()), rows) if self.is_shifted else start
+        rows, counts = self.condensed(rows)
+        fraction, error = self.best(rows, counts, start, lowest)
         found = fraction * start
         if self.bipolar_search:
-            negative, its_error = self.best(rows, -start, lowest)
+            negative, its_error = self.best(rows, counts, -start, lowest)
             found = torch.where(its_error < error, -negative * start, found)
         return of_rows(found, self.stats_reduce_dim, x.dtype)
 
@@ -146,5 +206,6 @@ class MSEZeroPoint(_FractionSearch):
         rows = as_rows(x, self.stats_reduce_dim)
         threshold = as_column(self.scaling_stats_impl(x.detach()), rows)
         lowest = as_column(self.lowest(x.detach()), rows)
-        fraction, _ = self.best(rows, threshold, lowest)
+        rows, counts = self.condensed(rows)
+        fraction, _ = self.best(rows, counts, threshold, lowest)
         return of_rows(fraction * lowest, self.stats_reduce_dim, x.dtype)
