@@ -29,7 +29,7 @@ MOST_PARAMETERS = 150e6
 IMAGES, LEAST_DB, BEHIND_DB, TOLERANCE = 16, 20.0, 1.0, 1e-5
 #: Image sizes of models that do not take the usual small one.
 SIZES = {"vit_*": 224, "maxvit_*": 224, "inception_v3": 299, "alexnet": 96, "vgg*": 64}
-SIZE = 64
+SIZE = 96
 
 
 @dataclass
