@@ -23,9 +23,11 @@ from qat.graph.functions.weight_quantizers import (
 from qat.graph.functions.with_weight import input_of, weight_of
 from qat.graph.hooks import move_hooks
 from qat.graph.in_place import call_in_place_of
+from qat.graph.layers import recurrent_class
 from qat.graph.model import ConvertedModel
 from qat.graph.modules_only import convert_inside, quantize_modules
 from qat.graph.on_grid import lies_on_grid
+from qat.graph.recurrent import build_recurrent, recurrent_row, why_in_float
 from qat.graph.report import LayerReport, Quantized, describe, refuse_nothing, weight_row
 from qat.graph.rules import Decision, Rule, decide
 from qat.graph.single_layer import Holder, is_single_layer, taken_out
@@ -104,6 +106,8 @@ def _convert(converted: ConvertedModel, place: Place, decision: Decision) -> lis
         return convert_inside(converted, place, decision)
     if is_attention(place.module):
         return _convert_attention(converted, place, decision)
+    if recurrent_class(place.module) is not None:
+        return [_convert_recurrent(converted, place, decision)]
     if place.function is not None:
         return [_convert_function(converted, place, decision)]
     if Site.WEIGHT in place.location.sites:
@@ -132,6 +136,18 @@ def _convert_attention(
     converted.set_submodule(name, attention)
     in_float = decision.choice(Site.INPUT) is None and not on_grid
     return attention_rows(name, attention, "input in float" if in_float else "")
+
+
+def _convert_recurrent(converted: ConvertedModel, place: Place, decision: Decision) -> LayerReport:
+    name, layer = place.location.name, place.module
+    assert layer is not None
+    reason = why_in_float(layer, place.nodes)
+    built = build_recurrent(name, layer, decision) if reason is None else None
+    if built is None:
+        return LayerReport(name, place.location.module_type, "float", "-", "-", reason or "")
+    move_hooks(layer, built)
+    converted.set_submodule(name, built)
+    return recurrent_row(name, built)
 
 
 def _convert_weight_layer(

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import qat.nn
-from qat.nn import QuantEltwiseAdd, QuantMultiheadAttention
+from qat.enums import Site
+from qat.nn import QuantEltwiseAdd, QuantGRU, QuantLSTM, QuantMultiheadAttention, QuantRNN
 from qat.nn.activation import QuantActivation, QuantFunction
 from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.nn.computed_weight import QuantizedOperands
@@ -46,6 +47,9 @@ QUANTIZED = (
     QuantActivation,
     QuantEltwiseAdd,
     QuantMultiheadAttention,
+    QuantLSTM,
+    QuantGRU,
+    QuantRNN,
 )
 
 
@@ -114,3 +118,21 @@ FUNCTION_NAMES: Mapping[Any, str] = {
     **{getattr(Tensor, method): each.name for method, each in ACTIVATION_METHODS.items()},
     **dict.fromkeys((*ADD_FUNCTIONS, Tensor.__radd__), "add"),
 }
+
+
+#: Quantized recurrent layer, by torch's.
+RECURRENT: dict[type[nn.Module], Any] = {
+    nn.LSTM: QuantLSTM,
+    nn.GRU: QuantGRU,
+    nn.RNN: QuantRNN,
+}
+#: Where quantizers sit in one.
+RECURRENT_SITES = frozenset({Site.WEIGHT, Site.BIAS, Site.INPUT})
+
+
+def recurrent_class(module: nn.Module | None) -> type[nn.Module] | None:
+    """The layer of torch that ``module`` computes as, if it is a recurrent one."""
+    for kind in RECURRENT:
+        if isinstance(module, kind) and type(module).forward is kind.forward:
+            return kind
+    return None

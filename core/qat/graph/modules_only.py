@@ -17,7 +17,7 @@ from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_weight_layer
 from qat.graph.float_parts import module_notes
 from qat.graph.hooks import move_hooks
-from qat.graph.layers import FUNCTION_NAMES
+from qat.graph.layers import FUNCTION_NAMES, recurrent_class
 from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Rule, decide
@@ -83,6 +83,11 @@ def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[Lay
     if isinstance(module, nn.MultiheadAttention):
         attention = build_attention(name, module, decision, input_on_grid=False)
         return attention, [in_float] if attention is None else attention_rows(name, attention, "")
+    if recurrent_class(module) is not None:
+        in_python = LayerReport(
+            name, type(module).__name__, "float", "-", "-", "called from Python"
+        )
+        return None, [in_python]  # what it is given is not known: a packed sequence, it may be
     layer = build_weight_layer(name, module, decision, input_on_grid=False)
     if not layer.has_quantizers():
         return None, [in_float]

@@ -21,8 +21,10 @@ from qat.graph.layers import (
     ADD_FUNCTIONS,
     ADD_METHODS,
     QUANTIZED,
+    RECURRENT_SITES,
     WEIGHT_LAYERS,
     Activation,
+    recurrent_class,
 )
 from qat.graph.model import ConvertedModel
 from qat.graph.residual import flows_into_a_norm
@@ -87,13 +89,18 @@ def is_attention(module: nn.Module | None) -> bool:
 
 def is_weight_site(module: nn.Module | None) -> bool:
     """Whether ``module`` is a layer with weights that can be quantized, attention included."""
-    return module is not None and (weight_layer_class(module) is not None or is_attention(module))
+    if module is None:
+        return False
+    is_layer = weight_layer_class(module) is not None or recurrent_class(module) is not None
+    return is_layer or is_attention(module)
 
 
 def weight_location(name: str, module: nn.Module) -> Location:
     """The location of a layer with a weight."""
     if is_attention(module):
         return Location(name, type(module).__name__, ATTENTION_SITES)
+    if recurrent_class(module) is not None:
+        return Location(name, type(module).__name__, RECURRENT_SITES)
     quantized = WEIGHT_LAYERS[weight_layer_class(module)]  # type: ignore[index]
     return Location(name, type(module).__name__, frozenset(quantized.sites))
 

@@ -41,6 +41,7 @@ from qat.nn.pool import QuantAvgPool2d as QuantAvgPool2d
 from qat.nn.pool import QuantMaxPool1d as QuantMaxPool1d
 from qat.nn.pool import QuantMaxPool2d as QuantMaxPool2d
 from qat.nn.pool import QuantMaxPool3d as QuantMaxPool3d
+from qat.nn.rnn import QuantGRU as QuantGRU
 from qat.nn.rnn import QuantLSTM as QuantLSTM
 from qat.nn.rnn import QuantRNN as QuantRNN
 from qat.nn.scale_bias import QuantScaleBias as QuantScaleBias

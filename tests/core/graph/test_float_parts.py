@@ -40,7 +40,6 @@ def data_dependent(request):
 @pytest.mark.parametrize(
     ("inner", "kind", "where"),
     [
-        (nn.LSTM(4, 4, batch_first=True), "LSTM", "inner"),
         (nn.LayerNorm(4), "LayerNorm", "inner"),
         (nn.Sequential(nn.Softmax(dim=-1)), "Softmax", "inner.0"),
     ],

@@ -3,8 +3,9 @@
 Both try fractions of where they start, in two rounds: ``i / mse_iters`` for ``i = 1 .. mse_iters``,
 then the points that divide the two neighbouring intervals of the best into :data:`PARTS` each. With
 20 iterations that is 28 trials for a resolution of 1 in 100. Each row is searched for itself, the
-widest wins among equals, and no gradient is taken. A long row, as that of an activation, is searched
-by a histogram of evenly spread samples of it, whose bins are a quarter of a step of 8 bits wide.
+widest wins among equals, and no gradient is taken. A long row, as that of an activation, is
+searched by a histogram of evenly spread samples of it, whose bins are a quarter of a step of 8 bits
+wide.
 """
 
 from typing import Optional, Tuple

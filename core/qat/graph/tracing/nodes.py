@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import _extract_tensor_metadata
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from qat.graph.tracing.dims import Dim
@@ -177,6 +178,8 @@ class TensorNodes:
             return value.node
         if isinstance(value, torch.Size):
             return tuple(map(self.argument, value))
+        if isinstance(value, PackedSequence):
+            return self._made(value, value._asdict())
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*map(self.argument, value))
         if type(value) in (tuple, list):

@@ -79,9 +79,14 @@ class Direction(nn.Module):
         if not self.biases:
             return weight, None
         biases: list[Any] = [
-            gate(input_scale, weights[name].scale) for name, gate in self.biases.items()
+            gate(input_scale, _weight_of(name, weights).scale) for name, gate in self.biases.items()
         ]
         return weight, torch.cat([each.value for each in biases])
+
+
+def _weight_of(bias: str, weights: dict[str, QuantTensor]) -> QuantTensor:
+    """The weight of a bias's gate, which may have a second one: ``new_hidden`` of ``new``."""
+    return weights[bias if bias in weights else bias.partition("_")[0]]
 
 
 def stack(

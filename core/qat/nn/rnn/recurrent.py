@@ -26,7 +26,7 @@ Given = Tensor | QuantTensor | None
 
 
 class QuantRecurrent(RecurrentParameters):
-    """Base of :class:`QuantRNN` and :class:`QuantLSTM`.
+    """Base of :class:`QuantRNN`, :class:`QuantLSTM` and :class:`QuantGRU`.
 
     One ``io_quant`` quantizes the input of the first layer and the hidden states of all layers and
     directions. A gate has one weight quantizer for its rows of ``weight_ih`` and ``weight_hh``, and
@@ -87,7 +87,7 @@ class QuantRecurrent(RecurrentParameters):
                 weights = shared or {g: GateWeight(declared, names, r) for g, r in rows.items()}
                 if self.shared_input_hidden_weights:
                     shared = weights
-                directions[suffix] = Direction(
+                directions[suffix] = self._make_direction(
                     weights,
                     self._biases(declared, suffix, rows),
                     self._make_cell(declared),
@@ -112,6 +112,9 @@ class QuantRecurrent(RecurrentParameters):
             return {}
         names = f"bias_ih_{suffix}", f"bias_hh_{suffix}"
         return {gate: GateBias(declared, names, place) for gate, place in rows.items()}
+
+    def _make_direction(self, *arguments: Any, **more: Any) -> Direction:
+        return Direction(*arguments, **more)
 
     def _make_cell(self, declared: Declared) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} does not define _make_cell()")

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from qat import config
-from qat.nn import QuantLSTM, QuantRNN
+from qat.nn import QuantGRU, QuantLSTM, QuantRNN
 from qat.quantizers import Int8WeightPerTensorFloatMSE
 
 IN_FLOAT = dict.fromkeys(("weight_quant", "bias_quant", "io_quant", "gate_acc_quant"))
@@ -14,6 +14,9 @@ CASES = {
     "lstm": (QuantLSTM, {}),
     "lstm_two_layers_both_ways": (QuantLSTM, {"num_layers": 2, "bidirectional": True}),
     "lstm_batch_first_no_bias": (QuantLSTM, {"batch_first": True, "bias": False}),
+    "gru": (QuantGRU, {}),
+    "gru_two_layers_both_ways": (QuantGRU, {"num_layers": 2, "bidirectional": True}),
+    "gru_batch_first_no_bias": (QuantGRU, {"batch_first": True, "bias": False}),
     "rnn": (QuantRNN, {}),
     "rnn_relu_two_layers_both_ways": (
         QuantRNN,
@@ -28,7 +31,13 @@ def case(request):
 
 
 def in_float(kind):
-    return {**IN_FLOAT, **CELL_IN_FLOAT} if kind is QuantLSTM else IN_FLOAT
+    if kind is QuantLSTM:
+        return {**IN_FLOAT, **CELL_IN_FLOAT}
+    return (
+        {**IN_FLOAT, **dict.fromkeys(("sigmoid_quant", "tanh_quant"))}
+        if kind is QuantGRU
+        else IN_FLOAT
+    )
 
 
 def states(out):
