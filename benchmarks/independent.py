@@ -1,4 +1,4 @@
-"""W8A8 by hooks alone: what any tool reaches without looking at the graph.
+"""W8A8 by hooks alone, without a look at the graph.
 
 Weights of convolutions and linear layers per output channel, symmetric; their inputs per tensor,
 asymmetric, from the smallest and largest value. Nothing of ``qat`` is used.

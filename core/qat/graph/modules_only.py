@@ -5,6 +5,7 @@ Functions in their ``forward`` stay in float, which is said in the notes.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -84,10 +85,8 @@ def _build(place: Place, decision: Decision) -> tuple[nn.Module | None, list[Lay
         attention = build_attention(name, module, decision, input_on_grid=False)
         return attention, [in_float] if attention is None else attention_rows(name, attention, "")
     if recurrent_class(module) is not None:
-        in_python = LayerReport(
-            name, type(module).__name__, "float", "-", "-", "called from Python"
-        )
-        return None, [in_python]  # what it is given is not known: a packed sequence, it may be
+        # What it is given is not known: a packed sequence, it may be.
+        return None, [replace(in_float, note="called from Python, perhaps with a packed sequence")]
     layer = build_weight_layer(name, module, decision, input_on_grid=False)
     if not layer.has_quantizers():
         return None, [in_float]

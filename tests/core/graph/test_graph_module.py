@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, merge_batch_norms
-from qat.graph.graph_module import NAMES_OF_FX, QuantGraphModule
+from qat.graph.model.graph_module import NAMES_OF_FX, QuantGraphModule
 from qat.nn import QuantConv2d, QuantLinear, QuantReLU
 
 EVERYTHING = Rule(

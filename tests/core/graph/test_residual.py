@@ -1,4 +1,4 @@
-"""Sums that go into a norm stay in float, unless a rule names them."""
+"""Sums that go into a norm."""
 
 import pytest
 import torch

@@ -10,8 +10,8 @@ from torch import fx, nn
 from torch.fx.graph_module import _CodeOnlyModule, _forward_from_src
 
 from qat.components.one_pass import one_pass
-from qat.graph.graph_module import QuantGraphModule, lint, prepare, take_over
-from qat.graph.graph_state import graph_of_state, graph_state
+from qat.graph.model.graph_module import QuantGraphModule, lint, prepare, take_over
+from qat.graph.model.graph_state import graph_of_state, graph_state
 
 
 class ConvertedModel(QuantGraphModule):
