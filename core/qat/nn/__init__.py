@@ -46,6 +46,7 @@ from qat.nn.rnn import QuantLSTM as QuantLSTM
 from qat.nn.rnn import QuantRNN as QuantRNN
 from qat.nn.scale_bias import QuantScaleBias as QuantScaleBias
 from qat.nn.scale_bias import ScaleBias as ScaleBias
+from qat.nn.sharding import replicated_parameters as replicated_parameters
 from qat.nn.trunc_pool import TruncAdaptiveAvgPool2d as TruncAdaptiveAvgPool2d
 from qat.nn.trunc_pool import TruncAvgPool2d as TruncAvgPool2d
 from qat.nn.upsample import QuantUpsample as QuantUpsample

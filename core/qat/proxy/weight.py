@@ -29,6 +29,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
 
     role = Role.WEIGHT
     requires_quant_input = False
+    _reuses = True
 
     def forward(self, weight: Tensor, x: Tensor | QuantTensor | None = None) -> QuantTensor:
         quantizer = self.tensor_quant
@@ -46,10 +47,15 @@ class WeightQuantProxyFromInjector(QuantProxy):
         """Quantize at the next call, also a weight that seems unchanged; frees what was kept."""
         self._reuse.forget()
 
+    def stop_reuse(self) -> None:
+        """Quantize the weight in every call: something changes it that torch does not count."""
+        self._reuses = False
+        self._reuse = WeightReuse(capacity=0)
+
     def init_tensor_quant(self) -> None:
         super().init_tensor_quant()
         self.requires_quant_input = bool(getattr(self.tensor_quant, "requires_quant_input", False))
-        self._reuse = WeightReuse(capacity=len(self.tracked_modules))
+        self._reuse = WeightReuse(capacity=len(self.tracked_modules) if self._reuses else 0)
 
     def train(self, mode: bool = True) -> "WeightQuantProxyFromInjector":
         """As for any module; what was kept is forgotten."""

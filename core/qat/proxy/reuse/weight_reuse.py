@@ -30,7 +30,7 @@ class WeightReuse:
     Not copied and not pickled with its proxy: the copy starts empty.
 
     Args:
-        capacity: how many weights are used with the quantizer.
+        capacity: how many weights are used with the quantizer; 0 for no reuse at all.
     """
 
     def __init__(self, capacity: int = 1) -> None:
@@ -39,7 +39,7 @@ class WeightReuse:
 
     def __call__(self, quantizer: nn.Module, weight: Tensor) -> Quantized:
         """``quantizer(weight)``, from an earlier call where that is certain to be the same."""
-        if _is_faster_again(weight) or not _may_reuse(weight):
+        if not self.capacity or _is_faster_again(weight) or not _may_reuse(weight):
             return quantizer(weight)
         history = self._history(weight)
         is_used_again = history.count(weight)
