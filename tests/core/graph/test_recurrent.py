@@ -73,7 +73,7 @@ def test_those_that_cannot_be_stay_in_float_and_say_why(layer, packed, reason):
     model = Sequences(layer(), packed)
     result = quantize_model(model, [RULE], X)
     row = next(row for row in result.layers if row.name == "layer")
-    assert row.weight == "float" and reason in row.note
+    assert row.weight == "float" and reason in row.note, result.notes
     for module in result.model.modules():
         if isinstance(module, QuantProxy):
             module.disable_quant = True

@@ -105,9 +105,7 @@ class TensorNodes:
             and all(each.meta.get("fixed", False) for each in arguments)
         )
         if has_tensors(value) and type(value) in (Tensor, nn.Parameter, tuple, list, dict):
-            node.meta["tensor_meta"] = fx.node.map_aggregate(
-                value, lambda x: _extract_tensor_metadata(x) if isinstance(x, Tensor) else x
-            )
+            node.meta["tensor_meta"] = _metadata(value)
 
     def _hold(self, value: Any, node: Callable[[], fx.Node]) -> None:
         """Remember where each tensor of ``value`` comes from."""
@@ -203,6 +201,15 @@ class TensorNodes:
         node = self._graph.call_function(type(value), (), given)
         node.meta["scope"] = self._scope()
         return node
+
+
+def _metadata(value: Any) -> Any:
+    """Shapes and dtypes in place of tensors; what holds them becomes plain tuples and dicts."""
+    if isinstance(value, Tensor):
+        return _extract_tensor_metadata(value)
+    if isinstance(value, tuple | list):
+        return tuple(map(_metadata, value))
+    return {key: _metadata(item) for key, item in value.items()} if type(value) is dict else None
 
 
 def _is_same(a: Any, b: Any) -> bool:
