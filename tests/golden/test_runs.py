@@ -105,8 +105,12 @@ def test_the_recipe_of_a_run_says_what_its_checkpoint_says(name, qat):
     assert agrees(document, stored(name)["recipe"])
 
 
+#: Recipes that ship with other quantizers since; files of then mean what they meant.
+CHANGED = {"resnet_w8a8_ptq"}
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_of_then_is_valid_and_means_the_same(name, qat, tmp_path):
     (tmp_path / "old.yaml").write_text(json.dumps(RECIPES[name]))
     assert agrees(qat("recipes", "show", "old.yaml"), RECIPES[name])
-    assert agrees(qat("recipes", "show", name), RECIPES[name])
+    assert name in CHANGED or agrees(qat("recipes", "show", name), RECIPES[name])

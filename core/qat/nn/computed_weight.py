@@ -40,23 +40,14 @@ class QuantizedOperands(nn.Module):
         self.input_quant = make_proxy(
             owner, input_quant, ActQuantProxyFromInjector, {}, "input_quant"
         )
-        self._waits_for_weight = True
-        self.register_load_state_dict_post_hook(_started)
 
     def forward(self, x: Tensor | QuantTensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Input and weight, each on its grid: shapes and dtypes stay."""
         if not torch.compiler.is_compiling():
-            self._look_at(weight.detach())
+            owner: Any = self.weight_quant.tracked_modules[0]
+            owner.weight = weight.detach()  # what learned scales start from, and are read from
         quantized = x if self.input_quant.is_identity else self.input_quant(x)
         return unwrap(quantized), self.weight_quant(weight, quantized).value
-
-    def _look_at(self, weight: Tensor) -> None:
-        """Start from this weight, if none was seen; scales are read from it between two calls."""
-        owner: Any = self.weight_quant.tracked_modules[0]
-        owner.weight = weight
-        if self._waits_for_weight:
-            self.weight_quant.init_tensor_quant()
-            self._waits_for_weight = False
 
     def proxies(self) -> dict[Site, QuantProxy]:
         """The proxies by site."""
@@ -65,11 +56,6 @@ class QuantizedOperands(nn.Module):
     def has_quantizers(self) -> bool:
         """Whether anything is quantized at all."""
         return any(proxy.is_quant_enabled for proxy in self.proxies().values())
-
-
-def _started(module: nn.Module, keys: Any) -> None:
-    if not any("weight_quant" in key for key in keys.missing_keys):  # a float checkpoint has none
-        module._waits_for_weight = False  # type: ignore[assignment]
 
 
 class _Owner(nn.Module):

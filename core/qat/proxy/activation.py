@@ -33,6 +33,7 @@ class ActQuantProxyFromInjector(QuantProxy):
         super().__init__(layer, injector)
         self.activation_impl = activation_impl
         self.is_calibrating = False
+        self.threshold_decides = self._has_learned_bounds()
 
     def forward(self, x: Tensor | QuantTensor) -> Tensor | QuantTensor:
         """``QuantTensor`` where this quantizes; otherwise what the activation function gives."""
@@ -42,7 +43,7 @@ class ActQuantProxyFromInjector(QuantProxy):
         if is_in_transform():
             refuse_transforms(quantizer)
         plain, fused = _plain(x), None
-        if function is not None:
+        if function is not None and (self.is_calibrating or not self.threshold_decides):
             if not self.is_calibrating:
                 fused = fused_arguments(function, quantizer, plain)
             if fused is None:
@@ -65,6 +66,14 @@ class ActQuantProxyFromInjector(QuantProxy):
         kind = self._declared("scaling_impl_type", ScalingImplType.STATS)
         kind = choice(ScalingImplType, kind, "scaling_impl_type")
         self.is_dynamic = kind is ScalingImplType.DYNAMIC
+        if "activation_impl" in self._modules:
+            self.threshold_decides = self._has_learned_bounds()
+
+    def _has_learned_bounds(self) -> bool:
+        """Whether a learned threshold takes the place of the bounds that it started from."""
+        kind = self._declared("scaling_impl_type", ScalingImplType.STATS)
+        is_learned = choice(ScalingImplType, kind, "scaling_impl_type") is ScalingImplType.PARAMETER
+        return is_learned and type(self.activation_impl) is nn.Hardtanh
 
     def set_bit_width(self, bit_width: int | None) -> None:
         before, statistic = self.tensor_quant, self._declared("scaling_stats_op")

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from qat import config
 from qat.components.fast_path import is_in_transform
 from qat.enums import Role
 from qat.proxy.base import QuantProxy
@@ -32,6 +34,8 @@ class WeightQuantProxyFromInjector(QuantProxy):
     _reuses = True
 
     def forward(self, weight: Tensor, x: Tensor | QuantTensor | None = None) -> QuantTensor:
+        if self._is_unused:
+            self._start()
         quantizer = self.tensor_quant
         if quantizer is None or self.disable_quant:
             return QuantTensor(weight, training=self.training)
@@ -56,6 +60,41 @@ class WeightQuantProxyFromInjector(QuantProxy):
         super().init_tensor_quant()
         self.requires_quant_input = bool(getattr(self.tensor_quant, "requires_quant_input", False))
         self._reuse = WeightReuse(capacity=len(self.tracked_modules) if self._reuses else 0)
+        self._built_from, self._is_unused = self._sums_of_weights(), True
+
+    def _start(self) -> None:
+        """Before the first use: build anew where the weights have changed since.
+
+        Learned scales start from a statistic of the weights. People initialise weights after the
+        layer is there, copy others over them, put other parameters in their place.
+        """
+        if torch.compiler.is_compiling() or self.disable_quant or is_in_transform():
+            return
+        if self._built_from != self._sums_of_weights():
+            self.init_tensor_quant()
+        self._is_unused = False
+
+    def _sums_of_weights(self) -> list[tuple[float, float]] | None:
+        """Tells weights apart; None where nothing is learned from them."""
+        learns = self.tensor_quant is not None and any(True for _ in self.tensor_quant.parameters())
+        weights: list[Any] = [module.weight for module in self.tracked_modules]
+        if not learns or any(weight.is_meta for weight in weights):
+            return None
+        with torch.no_grad():
+            pairs = [(x.double().sum(), x.double().square().sum()) for x in weights]
+            return [(float(total), float(squares)) for total, squares in pairs]
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        if self._is_unused:
+            self._start()
+            self._is_unused = True  # what is saved may be a float model on its way to its weights
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        own = any(name.startswith(f"{prefix}tensor_quant.") for name in state_dict)
+        if own or not config.REINIT_ON_STATE_DICT_LOAD:
+            self._is_unused = False  # what was loaded stays, whatever becomes of the weights
 
     def train(self, mode: bool = True) -> "WeightQuantProxyFromInjector":
         """As for any module; what was kept is forgotten."""
@@ -77,6 +116,9 @@ class WeightQuantProxyFromInjector(QuantProxy):
     def _probe(self, index: int) -> Tensor | None:
         if not self.is_quant_enabled:
             return None
+        if self._is_unused:
+            self._start()
+            self._is_unused = True
         weight: Any = self.tracked_modules[0].weight
         quantizer: Any = self.tensor_quant
         if self.requires_quant_input:

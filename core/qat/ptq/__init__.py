@@ -1,5 +1,6 @@
 """Post-training quantization."""
 
+from qat.ptq.bias_correction import bias_correction_mode as bias_correction_mode
 from qat.ptq.calibration import calibration_mode as calibration_mode
 from qat.ptq.methods import STEPS as STEPS
 from qat.ptq.pipeline import run_steps as run_steps

@@ -13,18 +13,21 @@ from qat.proxy import ActQuantProxyFromInjector, QuantProxy
 
 
 @contextmanager
-def calibration_mode(model: nn.Module) -> Iterator[None]:
+def calibration_mode(model: nn.Module, enabled: bool = True) -> Iterator[None]:
     """Within the block ``model`` computes in float; its activation quantizers collect statistics.
 
     Each takes the true average of its statistic over the batches of the block; on leaving, its
     learned scale is fixed from that, and the statistics phase of training is over for it. Batch
     norms and dropout work as in evaluation; the modes of all modules are put back. When the block
-    raises, the model is left as it was before.
+    raises, the model is left as it was before. Not ``enabled``, the block does nothing to it.
 
     >>> with torch.no_grad(), calibration_mode(model):  # doctest: +SKIP
     ...     for images in batches:
     ...         model(images)
     """
+    if not enabled:
+        yield
+        return
     proxies = [module for module in model.modules() if isinstance(module, QuantProxy)]
     collectors = _collectors(proxies)
     disabled = [(proxy, proxy.disable_quant) for proxy in proxies]

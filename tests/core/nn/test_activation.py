@@ -255,3 +255,14 @@ def test_delayed_quantizer_lets_values_pass_for_as_long_as_asked(backend):
     outputs = [identity(x) for _ in range(3)]
     assert torch.equal(outputs[0], x) and torch.equal(outputs[1], x)
     assert torch.equal(outputs[2], torch.round(x * 128) / 128)
+
+
+def test_hard_tanh_reaches_as_far_as_its_learned_threshold():
+    layer = QuantHardTanh(min_val=-1.0, max_val=1.0)
+    x = torch.linspace(-3, 3, 13)
+    assert layer(x).abs().max() <= 1.0
+    with torch.no_grad():
+        layer.act_quant.tensor_quant.scaling_impl.value.mul_(2)
+    assert layer(x).min() == -2.0 and layer(x).max() == 2 * 127 / 128
+    layer.act_quant.disable_quant = True
+    assert torch.equal(layer(x), torch.nn.functional.hardtanh(x))

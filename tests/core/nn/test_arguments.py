@@ -191,9 +191,9 @@ def test_misspelt_keyword_is_refused_with_the_one_that_was_meant(build, wrong, m
         build(**{wrong: 4})
 
 
-def test_a_keyword_that_is_like_no_other_says_what_to_do():
-    with pytest.raises(TypeError, match="has no argument weight_zzz: .* leave it out, or declare"):
-        QuantLinear(3, 2, weight_zzz=4)
+def test_a_keyword_that_is_like_no_other_becomes_an_attribute_of_the_quantizer():
+    layer = QuantLinear(3, 2, weight_zzz=4)
+    assert layer.weight_quant.injector.zzz == 4
 
 
 def test_what_was_meant_is_looked_for_in_the_quantizer_of_the_user_first():

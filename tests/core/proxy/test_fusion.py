@@ -35,7 +35,7 @@ LAYERS = {
     "relu_fixed": lambda: QuantReLU(act_quant=Uint8ActPerTensorFloatMaxInit, max_val=1.0),
     "relu_shifted": lambda: QuantReLU(zero_point_impl=FromInput, **STATISTICS),
     "relu_binary": lambda: QuantReLU(act_quant=SignedBinaryActPerTensorConst),
-    "hard_tanh": lambda: QuantHardTanh(bit_width=3),
+    "hard_tanh": lambda: QuantHardTanh(bit_width=3, scaling_impl_type="const"),
     "hard_tanh_learned": lambda: QuantHardTanh(
         act_quant=Int8ActPerTensorFloat, min_val=-0.6, max_val=0.9, **STATISTICS
     ),

@@ -26,12 +26,13 @@ class TernaryQuant(jit.ScriptModule):
 
     Args:
         scaling_impl: called with ``x``, gives the scale.
-        threshold: width of the zero zone in scales, from 0 to below 1.
+        threshold: width of the zero zone in scales, from 0 on; with 1 and more, what is not zero
+            lies beyond the scale.
         quant_delay_steps: training calls before quantization starts.
     Returns:
         ``(y, scale, zero_point, bit_width)`` with zero point 0 and bit width 2.
     Raises:
-        ValueError: ``threshold`` outside its range.
+        ValueError: ``threshold`` below 0 or no finite number.
 
     Without a delay the value is one op, :func:`qat.ops.ternary_fake_quantize`. ``bounds`` are
     those of an activation function in front; the scale is then found from ``observed``.
@@ -43,8 +44,8 @@ class TernaryQuant(jit.ScriptModule):
         self, scaling_impl: nn.Module, threshold: float, quant_delay_steps: int = 0
     ) -> None:
         super().__init__()
-        if not 0.0 <= threshold < 1.0:
-            raise ValueError(f"threshold is {threshold}; it must be from 0 to below 1.")
+        if not 0.0 <= threshold < float("inf"):
+            raise ValueError(f"threshold is {threshold}; it must be a number from 0 on.")
         check_positive(scaling_impl, self)
         self.scaling_impl = scaling_impl
         self.bit_width = BitWidthConst(2)

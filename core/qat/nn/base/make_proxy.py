@@ -102,13 +102,16 @@ def make_proxy(
     if overrides.get("group_size") is not None:
         check_group_size(kind, argument, injector, overrides["group_size"])
     for name in overrides:
-        if not (knows(quant, name) or proxy.has_effect(name)):
-            raise TypeError(_misspelt(kind, argument, quant, name))
+        near = None if knows(quant, name) else nearest_attribute(quant, name)
+        # Any other name becomes an attribute, for a proxy or a conditional of the user's to read.
+        if near is not None and not proxy.has_effect(name):
+            raise TypeError(_misspelt(kind, argument, quant, name, near))
     return proxy
 
 
-def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str) -> str:
+def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str, near: str) -> str:
     prefix = "" if argument == "act_quant" else argument.removesuffix("quant")
-    near = nearest_attribute(quant, name)
-    hint = f"did you mean {prefix}{near}?" if near else "leave it out, or declare it there."
-    return f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; {hint}"
+    return (
+        f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; "
+        f"did you mean {prefix}{near}?"
+    )

@@ -62,10 +62,17 @@ def test_empty_and_strided_tensors_are_quantized(backend):
     assert torch.equal(quant(strided)[0], 0.5 * torch.tensor(CODES).reshape(3, 3).t())
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.0, 2.0])
+@pytest.mark.parametrize("threshold", [-0.1, float("inf"), float("nan")])
 def test_threshold_outside_its_range_is_refused(threshold):
-    with pytest.raises(ValueError, match=f"threshold is {threshold}; it must be from 0 to below 1"):
+    with pytest.raises(ValueError, match=f"threshold is {threshold}; it must be a number from 0"):
         TernaryQuant(ConstScaling(0.5), threshold)
+
+
+@pytest.mark.parametrize("threshold", [1.0, 2.5])
+def test_zone_of_zeros_may_be_wider_than_the_scale(backend, threshold):
+    x = torch.tensor([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 1.3, 2.0])
+    wanted = torch.where(x.abs() > 0.5 * threshold, x.sign() * 0.5, torch.zeros(()))
+    assert torch.equal(TernaryQuant(ConstScaling(0.5), threshold)(x)[0], wanted)
 
 
 def test_delay_hands_the_input_through_at_first(backend):
