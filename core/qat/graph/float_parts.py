@@ -11,7 +11,7 @@ from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS, GRID
 from qat.graph.sites import gives_activations, is_add, is_weight_site
 from qat.graph.tracing.names import scope_of
 from qat.graph.tracing.trace import is_torchs_own
-from qat.nn.computed_weight import QuantizedOperands
+from qat.nn.computed_weight import QuantOperands
 
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -87,6 +87,6 @@ def _is_called_with_quantized_operands(node: fx.Node) -> bool:
     for operand in node.all_input_nodes:
         source = operand.all_input_nodes[0] if operand.target is operator.getitem else operand
         if source.op == "call_module" and model is not None:
-            if isinstance(model.get_submodule(str(source.target)), QuantizedOperands):
+            if isinstance(model.get_submodule(str(source.target)), QuantOperands):
                 return True
     return False

@@ -20,7 +20,7 @@ from qat.enums import Site
 from qat.nn import QuantEltwiseAdd, QuantGRU, QuantLSTM, QuantMultiheadAttention, QuantRNN
 from qat.nn.activation import QuantActivation, QuantFunction
 from qat.nn.base.quantized_weight import QuantizedWeight
-from qat.nn.computed_weight import QuantizedOperands
+from qat.nn.computed_weight import QuantOperands
 
 
 def _exported(base: type[nn.Module]) -> Iterator[Any]:
@@ -43,7 +43,7 @@ ACTIVATION_LAYERS: Mapping[type[nn.Module], type[QuantFunction]] = {
 #: Layers that quantize what passes through them.
 QUANTIZED = (
     QuantizedWeight,
-    QuantizedOperands,
+    QuantOperands,
     QuantActivation,
     QuantEltwiseAdd,
     QuantMultiheadAttention,

@@ -11,7 +11,7 @@ from qat.proxy import ActQuantProxyFromInjector, QuantProxy, WeightQuantProxyFro
 from qat.tensor import QuantTensor, unwrap
 
 
-class QuantizedOperands(nn.Module):
+class QuantOperands(nn.Module):
     """Quantizes the input and the weight of a function; called with both, it gives both.
 
     The weight may be a parameter, a part of one, or computed: standardised, normalised, low-rank.

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.enums import Role
 from qat.nn.modes import evaluating
 from qat.proxy import QuantProxy
 from qat.tensor import QuantTensor
@@ -128,7 +129,11 @@ def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:
         value = output.value if isinstance(output, QuantTensor) else output
         seen[id(module)] = seen.get(id(module), 0) + value.numel()
 
-    layers = {m.weight_quant: m for m in model.modules() if hasattr(m, "weight_quant")}
+    layers = {
+        m.weight_quant: m
+        for m in model.modules()
+        if hasattr(m, "weight_quant") and hasattr(m, "weight")
+    }
     named = list(quantizers(model))
     watched = [layers.get(proxy, proxy) for _, proxy in named]
     handles = [module.register_forward_hook(see) for module in watched]
@@ -143,6 +148,8 @@ def bit_costs(model: nn.Module, image: Tensor, weighting: str) -> BitCosts:
         outputs = seen.get(id(module), 0)
         if outputs and proxy in layers:
             weights.append(Counted(name, proxy, COUNTS[weighting](module, outputs)))
+        elif outputs and proxy.role is Role.WEIGHT:  # of a function: counted by its size
+            weights.append(Counted(name, proxy, float(outputs)))
         elif outputs:
             activations.append(Counted(name, proxy, float(outputs)))
     return BitCosts(weights, activations)

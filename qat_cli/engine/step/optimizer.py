@@ -135,9 +135,10 @@ def _weights_where(model: nn.Module, wanted: Callable[[Any], bool]) -> list[Tens
     found: list[Tensor] = []
     for module in model.modules():
         proxy: Any = getattr(module, "weight_quant", None)
-        if isinstance(proxy, QuantProxy) and isinstance(module.weight, nn.Parameter):
+        weight = getattr(module, "weight", None)  # a function's is computed, or a model's own
+        if isinstance(proxy, QuantProxy) and isinstance(weight, nn.Parameter):
             if wanted(proxy):
-                found.append(module.weight)
+                found.append(weight)
     return found
 
 

@@ -11,12 +11,12 @@ from qat.graph.build import built_or_named, check_effect, named_injector
 from qat.graph.functions.with_weight import WeightFunction, input_of, weight_of, with_operands
 from qat.graph.model import ConvertedModel
 from qat.graph.rules import Decision
-from qat.nn.computed_weight import QuantizedOperands
+from qat.nn.computed_weight import QuantOperands
 
 
 def build_operands(
     name: str, function: WeightFunction, example: Tensor, decision: Decision, on_grid: bool
-) -> QuantizedOperands:
+) -> QuantOperands:
     """The quantizers of the operands; that of an input on a grid is left out.
 
     Args:
@@ -32,9 +32,9 @@ def build_operands(
         site: None if choice is None else named_injector(name, site, choice)
         for site, choice in choices.items()
     }
-    built: QuantizedOperands = built_or_named(
+    built: QuantOperands = built_or_named(
         name,
-        lambda: QuantizedOperands(
+        lambda: QuantOperands(
             example,
             function.output_channel_dim,
             injectors[Site.WEIGHT],

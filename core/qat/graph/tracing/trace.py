@@ -35,6 +35,7 @@ from qat.torchscript import is_scripted
 
 #: torch's modules that compute in Python with layers inside; those are what is quantized.
 _MADE_OF_LAYERS = (
+    nn.Bilinear,  # a function of two inputs; its weight is quantized where that is called
     nn.Transformer,
     nn.TransformerEncoder,
     nn.TransformerDecoder,

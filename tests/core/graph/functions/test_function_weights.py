@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize
 
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
-from qat.nn.computed_weight import QuantizedOperands
+from qat.nn.computed_weight import QuantOperands
 from qat.proxy import QuantProxy
 
 RULE = Rule(
@@ -43,6 +43,15 @@ class Standardized(nn.Conv2d):
 class SamePadding(nn.Conv2d):
     def forward(self, x):
         return self._conv_forward(F.pad(x, (1, 1, 1, 1)), self.weight, self.bias)
+
+
+class Pairs(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.example = layer, ROWS
+
+    def forward(self, x):
+        return self.layer(x, x.flip(0))
 
 
 class Symmetric(nn.Module):
@@ -118,6 +127,7 @@ CASES = {
         "Linear",
         0,
     ),
+    "bilinear": (lambda: Pairs(nn.Bilinear(4, 4, 5)), "layer", "Bilinear", 0),
     "own parametrization": (
         lambda: around(_parametrized(nn.Linear(4, 4)), ROWS),
         "0",
@@ -151,7 +161,7 @@ def seen_weights(model, x):
     hooks = [
         module.register_forward_hook(lambda m, a, result: found.append((a[1], result[1])))
         for module in model.modules()
-        if isinstance(module, QuantizedOperands)
+        if isinstance(module, QuantOperands)
     ]
     model(x)
     for hook in hooks:
