@@ -214,7 +214,7 @@ def _convert_add(converted: ConvertedModel, place: Place, decision: Decision) ->
     choice = decision.choice(Site.ADD)
     if choice is None:
         note = (
-            "goes into a norm: a rule by type or name quantizes it"
+            "a residual stream or scores: only a rule by type or name quantizes it"
             if place.location.is_stream
             else ""
         )

@@ -82,8 +82,8 @@ class Location:
         sites: where quantizers can sit there.
         is_first, is_last: whether it is the first or last layer with a weight.
         by_request: whether only rules speak of it that have its type, or its very name.
-        is_stream: whether it is a sum that goes into a norm, of which only rules with a type or a
-            name speak.
+        is_stream: whether it is a sum that carries a residual stream past a norm, of which only
+            rules with a type or a name speak.
     """
 
     name: str

@@ -27,7 +27,7 @@ from qat.graph.layers import (
     recurrent_class,
 )
 from qat.graph.model import ConvertedModel
-from qat.graph.residual import flows_into_a_norm
+from qat.graph.residual import carries_a_stream
 from qat.graph.rules import Location
 from qat.graph.tracing.alignment import matching_nodes
 from qat.graph.tracing.names import scope_of, unique_name
@@ -178,7 +178,7 @@ class _Finder:
             return Place(location, [], activation, module)
         if is_add(node):
             name = self._free_name(node, "add")
-            stream = flows_into_a_norm(node)
+            stream = carries_a_stream(node)
             return Place(Location(name, "add", frozenset({Site.ADD}), is_stream=stream), [])
         product = product_of(node)
         if product is not None:
