@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.docs import minifloat_stub, porting_page, quantizers_page
+from tools.docs import minifloat_stub, models_page, porting_page, quantizers_page
 from tools.docs.architecture import page as architecture_page
 from tools.docs.architecture import picture
 
@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 FILES: dict[str, Callable[[], str]] = {
     "docs/quantizers.md": quantizers_page.page,
     "docs/porting.md": porting_page.page,
+    "docs/models.md": models_page.page,
     "docs/architecture.md": architecture_page.page,
     "docs/architecture.svg": picture.picture,
     "core/qat/quantizers/ready/minifloat.pyi": minifloat_stub.stub,

@@ -1,4 +1,4 @@
-"""Correction of biases for what quantization adds to the mean of a layer's outputs.
+"""Correction of biases for the shift of means by quantization.
 
 Rounded weights and clipped inputs shift the mean of each output channel; the bias can take that
 back. Each batch passes twice: once in float, for the means that should be, once quantized, where
