@@ -4,8 +4,8 @@ Both try fractions of where they start, in two rounds: ``i / mse_iters`` for ``i
 then the points that divide the two neighbouring intervals of the best into :data:`PARTS` each. With
 20 iterations that is 28 trials for a resolution of 1 in 100. Each row is searched for itself, the
 widest wins among equals, and no gradient is taken. A long row, as that of an activation, is
-searched by a histogram of evenly spread samples of it, whose bins are a quarter of a step of 8 bits
-wide.
+searched by a histogram of up to 300,000 evenly spread samples; a bin is a sixteenth of a step of 8
+bits wide, and in the first round eight of them are one.
 """
 
 from typing import Optional, Tuple
@@ -19,10 +19,11 @@ from qat.components.stats.magnitude import AbsMax
 from qat.components.stats.wrappers import as_column, as_rows, of_rows
 
 DEFAULT_ITERS = 20
-#: Numbers from which a row is searched by a histogram, its bins, and the samples it is made of.
+#: Numbers from which a row is searched by a histogram; its bins; how many the first round joins.
 LONG_ROW = 32768
-BINS = 1024
-SAMPLES = 131072
+BINS = 4096
+JOINED = 8
+SAMPLES = 300000  # of a row longer than that
 #: Intervals that the second round makes of one of the first.
 PARTS = 5
 
@@ -49,7 +50,8 @@ class _FractionSearch(nn.Module):
         self.search_grid_impl = search_grid_impl
         self.stats_reduce_dim = stats_reduce_dim
         self.mse_iters = mse_iters
-        self.parts, self.bins, self.samples = PARTS, BINS, SAMPLES
+        self.parts, self.bins, self.joined = PARTS, BINS, JOINED
+        self.samples = SAMPLES
         bits = float(getattr(search_grid_impl, "bit_width", 32))
         # Bins would be too wide for the steps of more bits, and for those of minifloats.
         self.long_row = LONG_ROW if bits <= 8 else 2**62
@@ -85,7 +87,11 @@ class _FractionSearch(nn.Module):
         near = torch.arange(1, self.parts, dtype=rows.dtype, device=rows.device) * part
         second = torch.cat([-near, near])
         if rows.shape[0] == 1:  # all trials of a round at once, each a row
-            fraction, error = self._best_of(rows, counts, first, threshold, lowest)
+            few, of_few = rows, counts
+            if counts.numel() > 1:  # a histogram
+                of_few = counts.reshape(1, -1, self.joined).sum(-1)
+                few = rows.reshape(1, -1, self.joined).mean(-1)
+            fraction, error = self._best_of(few, of_few, first, threshold, lowest)
             tried = torch.clamp(fraction.reshape(-1) + second, min=part, max=1.0)
             tried = torch.cat([tried, fraction.reshape(-1)])
             return self._best_of(rows, counts, tried, threshold, lowest)
