@@ -95,7 +95,10 @@ def first_difference(
 
 def seeded(function: Callable[..., Any], args: tuple[Any, ...], seed: int = 0) -> Any:
     """What ``function`` gives for copies of ``args``, with random numbers from one seed."""
-    torch.manual_seed(seed)
+    # Not torch.manual_seed, which reaches GPUs that nobody has used yet.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     numpy.random.seed(seed)
     with torch.enable_grad():
@@ -244,7 +247,8 @@ def state_put_back(model: nn.Module, original: nn.Module) -> Iterator[None]:
     parameters = [*zip(model.parameters(), original.parameters(), strict=True)]
     versions = [parameter._version for parameter, _ in parameters]
     python, of_numpy = random.getstate(), numpy.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    devices = [*range(torch.cuda.device_count())] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -195,3 +196,15 @@ def test_example_of_zeros_does_not_hide_a_difference():
 
     result = quantized(Scales(), torch.zeros(2, 3, 8, 8))
     assert "does not trace" in result.notes[0]
+
+
+def test_random_numbers_of_the_program_go_on_as_if_nothing_had_been_converted():
+    def draw():
+        return torch.rand(1).item(), random.random(), numpy.random.rand()
+
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout())
+    torch.manual_seed(7), random.seed(7), numpy.random.seed(7)
+    wanted = draw()
+    torch.manual_seed(7), random.seed(7), numpy.random.seed(7)
+    quantized(model, torch.ones(1, 3, 8, 8))
+    assert draw() == wanted
