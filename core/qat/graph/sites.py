@@ -152,7 +152,7 @@ class _Finder:
             place = known or self._place_at(node, module)
             if place is None:
                 continue
-            if place not in self.places:
+            if known is None and not place.nodes:  # not that of an earlier call
                 self.places.append(place)
             place.nodes.append(node)
             self.by_node[node] = place

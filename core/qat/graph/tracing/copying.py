@@ -20,6 +20,7 @@ import copyreg
 import functools
 import types
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -324,9 +325,15 @@ def _restore(made: Any, state: Any) -> None:
         setattr(made, name, item)
 
 
+def _ordered(copier: _Copier, item: Any) -> Any:
+    """The usual case by itself: every module has a dozen of them without entries."""
+    return OrderedDict() if not item and not vars(item) else _object(copier, item)
+
+
 _KINDS: dict[type, Callable[[_Copier, Any], Any]] = {
     list: _list,
     dict: _dict,
+    OrderedDict: _ordered,
     tuple: _tuple,
     types.FunctionType: _function,
     types.MethodType: _method,
