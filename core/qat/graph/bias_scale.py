@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from qat.nn import QuantEltwiseAdd, QuantEmbedding
+from qat.nn import QuantCat, QuantEltwiseAdd, QuantEmbedding
 from qat.nn.activation import QuantActivation
 from qat.nn.base.weight_layer import QuantWeightLayer
 
@@ -15,5 +15,5 @@ def pass_scales_to_biases(model: nn.Module) -> None:
         for layer in layers
     ):
         for module in model.modules():
-            if isinstance(module, QuantActivation | QuantEltwiseAdd | QuantEmbedding):
+            if isinstance(module, QuantActivation | QuantEltwiseAdd | QuantCat | QuantEmbedding):
                 module.return_quant_tensor = True

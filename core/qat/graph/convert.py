@@ -13,7 +13,9 @@ from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
 from qat.graph.build import build_activation, build_add, build_weight_layer
 from qat.graph.float_parts import float_notes
+from qat.graph.functions.joins import JOIN
 from qat.graph.functions.operands import quantize_operands
+from qat.graph.functions.shared_grid import quantize_join
 from qat.graph.functions.weight_quantizers import (
     build_operands,
     hold_in_place_of,
@@ -117,7 +119,8 @@ def _convert(converted: ConvertedModel, place: Place, decision: Decision) -> lis
     if place.location.by_request:
         choice = decision.choice(Site.INPUT)
         name = place.location.name
-        return [quantize_operands(converted, place.nodes, name, choice)] if choice else []
+        quantize = quantize_join if place.location.module_type == JOIN else quantize_operands
+        return [quantize(converted, place.nodes, name, choice)] if choice else []
     return [_convert_add(converted, place, decision)]
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import qat.nn
 from qat.enums import Site
-from qat.nn import QuantEltwiseAdd, QuantGRU, QuantLSTM, QuantMultiheadAttention, QuantRNN
+from qat.nn import QuantCat, QuantEltwiseAdd, QuantGRU, QuantLSTM, QuantMultiheadAttention, QuantRNN
 from qat.nn.activation import QuantActivation, QuantFunction
 from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.nn.computed_weight import QuantOperands
@@ -46,6 +46,7 @@ QUANTIZED = (
     QuantOperands,
     QuantActivation,
     QuantEltwiseAdd,
+    QuantCat,
     QuantMultiheadAttention,
     QuantLSTM,
     QuantGRU,

@@ -6,7 +6,13 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F
 
-from qat.nn import QuantEltwiseAdd, QuantEmbedding, QuantMaxPool2d, QuantMultiheadAttention
+from qat.nn import (
+    QuantCat,
+    QuantEltwiseAdd,
+    QuantEmbedding,
+    QuantMaxPool2d,
+    QuantMultiheadAttention,
+)
 from qat.nn.activation import QuantActivation
 from qat.nn.base.weight_layer import QuantWeightLayer
 
@@ -88,6 +94,8 @@ def _quantizes(module: nn.Module) -> bool:
     if isinstance(module, QuantEmbedding):
         scale = module.weight_quant.scale()
         return scale is not None and scale.numel() == 1  # a scale per row is none per tensor
+    if isinstance(module, QuantCat):
+        return module.input_quant.is_quant_enabled
     if isinstance(module, QuantWeightLayer | QuantEltwiseAdd):
         return module.output_quant.is_quant_enabled
     if isinstance(module, QuantMultiheadAttention):

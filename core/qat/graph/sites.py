@@ -7,6 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 from qat.enums import Site
+from qat.graph.functions.joins import JOIN, is_join
 from qat.graph.functions.products import product_of
 from qat.graph.functions.with_weight import (
     WeightFunction,
@@ -180,7 +181,7 @@ class _Finder:
             name = self._free_name(node, "add")
             stream = carries_a_stream(node)
             return Place(Location(name, "add", frozenset({Site.ADD}), is_stream=stream), [])
-        product = product_of(node)
+        product = JOIN if is_join(node) else product_of(node)
         if product is not None:
             name = self._free_name(node, product)
             return Place(Location(name, product, frozenset({Site.INPUT}), by_request=True), [])
