@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from qat import config
 from qat.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from qat.ptq import calibration_mode
 from qat.quantizers import (
     Int8ActPerTensorFloat,
     Int8BiasPerTensorFloatInternalScaling,
     Int8WeightPerTensorFloat,
+    ready_made,
 )
 
 #: Their largest magnitudes are 4, 8, 3: the average is 5.
@@ -210,3 +212,29 @@ def test_calibrated_state_loads_into_a_fresh_model(backend):
     fresh.train()
     fresh.first(torch.full((1, 2), 100.0))
     assert fresh.first.act_quant.scale().item() == pytest.approx(5.0 / 128)
+
+
+@pytest.mark.parametrize("quantizer", ["Int8ActPerTensorFloat", "ShiftedUint8ActPerTensorFloat"])
+def test_calibration_finds_the_range_that_training_on_the_same_batches_finds(quantizer):
+    declared = ready_made(quantizer).let(scaling_stats_momentum=None, collect_stats_steps=3)
+    torch.manual_seed(0)
+    batches = [torch.randn(4, 6) + 0.3, 3 * torch.randn(4, 6), torch.randn(4, 6)]
+    calibrated, trained = QuantIdentity(declared), QuantIdentity(declared).train()
+    with torch.no_grad(), calibration_mode(calibrated):
+        for batch in batches:
+            calibrated(batch)
+    for batch in batches:
+        trained(batch)
+    x = torch.linspace(-4, 4, 50)
+    assert torch.equal(calibrated.eval()(x), trained.eval()(x))
+    assert calibrated.act_quant.scale() == trained.act_quant.scale()
+
+
+@pytest.mark.skipif(config.JIT_ENABLED, reason="scripted scalings are called as in training")
+def test_calibration_gives_no_scale_to_a_call():
+    layer = QuantIdentity(Int8ActPerTensorFloat)
+    # Called to give a scale.
+    layer.act_quant.tensor_quant.scaling_impl.restrict_inplace_preprocess = None
+    with torch.no_grad(), calibration_mode(layer):
+        layer(torch.ones(3))
+    assert layer.eval().act_quant.scale().item() == pytest.approx(1 / 128)

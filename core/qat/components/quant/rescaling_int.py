@@ -2,6 +2,7 @@
 
 from typing import Any, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
 
 from qat import jit
@@ -10,6 +11,7 @@ from qat.components.quant.int import IntQuant
 from qat.components.scaling.base import PositiveScale
 from qat.components.scaling.from_weight import rows_of_maximum
 from qat.components.scaling.int_scaling import IntScaling, PowerOfTwoIntScaling
+from qat.components.scaling.runtime import RunningStats
 from qat.components.zero_point import ZeroZeroPoint
 from qat.ops import (
     NO_BOUNDS,
@@ -103,11 +105,19 @@ class RescalingIntQuant(jit.ScriptModule):
 
     def observe(self, x: Tensor) -> None:
         """Let the parts that take statistics see ``x``, which is not quantized."""
+        scaling: Any = self.scaling_impl
+        zero_point: Any = self.zero_point_impl
+        has_zero_point = type(zero_point) is not ZeroZeroPoint
+        parts = [scaling, zero_point] if has_zero_point else [scaling]
+        if not torch.compiler.is_compiling() and all(isinstance(p, RunningStats) for p in parts):
+            for part in parts:
+                part.take_statistics(x)
+            return
         bit_width = self.msb_clamp_bit_width_impl()
-        threshold = self.scaling_impl(x)
+        threshold = scaling(x)
         if not self.is_one_op:  # then zero points may take statistics as well
             int_range = self.int_scaling_impl(bit_width)
-            self.zero_point_impl(x, scale_from_threshold(threshold, int_range), bit_width)
+            zero_point(x, scale_from_threshold(threshold, int_range), bit_width)
 
     @jit.script_method
     def in_one_op(

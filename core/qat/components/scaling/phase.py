@@ -5,6 +5,7 @@ Works on scripted modules too, which are known by their attributes.
 
 from typing import Any, Dict
 
+import torch
 from torch import nn
 
 #: Training calls that no run reaches: collect for as long as the caller wishes.
@@ -85,5 +86,7 @@ def finish_collecting(module: Any, before: Dict[str, Any]) -> None:
     for name, setting in before.items():
         setattr(module, name, setting)
     if int(module.counter) > 0 and "collect_stats_steps" in before:
+        with torch.no_grad():
+            module.value.copy_(module.restrict_preprocess(module.buffer))
         module.counter.fill_(module.collect_stats_steps)
         module.collecting = False

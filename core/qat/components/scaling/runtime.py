@@ -108,6 +108,19 @@ class _RunningStats(PositiveScale):
         self._seen_in = _state_of(self.counter)
         self._pass = None if number == 0 else (number, self._seen_in, before, stats)
 
+    def take_statistics(self, x: Tensor) -> None:
+        """What calibration needs of a call: the average, and no scale.
+
+        A learned value follows in :func:`qat.components.scaling.finish_collecting`.
+        """
+        if self.training and self.collecting and x.numel() > 0:
+            with torch.no_grad():
+                self.average_in_place(self.observe(x))
+
+
+#: The name for other files; the class has the one that a printed quantizer is known by.
+RunningStats = _RunningStats
+
 
 class RuntimeStatsScaling(_RunningStats):
     """Scale of the tensor at hand while training; of the running average in evaluation.
