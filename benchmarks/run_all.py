@@ -28,6 +28,7 @@ SCRIPTS = (
     "training_step",
     "peak_memory",
     "epoch",
+    "calibration",
 )
 TIMEOUT = 1200  # seconds; a script takes two minutes at most on any machine of this decade
 
