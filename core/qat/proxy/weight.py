@@ -35,7 +35,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
 
     def forward(self, weight: Tensor, x: Tensor | QuantTensor | None = None) -> QuantTensor:
         if self._is_unused:
-            self._start()
+            self.start()
         quantizer = self.tensor_quant
         if quantizer is None or self.disable_quant:
             return QuantTensor(weight, training=self.training)
@@ -62,31 +62,36 @@ class WeightQuantProxyFromInjector(QuantProxy):
         self._reuse = WeightReuse(capacity=len(self.tracked_modules) if self._reuses else 0)
         self._built_from, self._is_unused = self._sums_of_weights(), True
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Before the first use: build anew where the weights have changed since.
 
         Learned scales start from a statistic of the weights. People initialise weights after the
-        layer is there, copy others over them, put other parameters in their place.
+        layer is there, copy others over them, put other parameters in their place. The first eager
+        call does this by itself. Code under ``torch.compile`` cannot: call it before, or run the
+        model once, where weights were changed after the layer was made.
         """
-        if torch.compiler.is_compiling() or self.disable_quant or is_in_transform():
+        if self.disable_quant or is_in_transform():
             return
-        if self._built_from != self._sums_of_weights():
+        if not torch.compiler.is_compiling() and self._built_from != self._sums_of_weights():
             self.init_tensor_quant()
         self._is_unused = False
 
     def _sums_of_weights(self) -> list[tuple[float, float]] | None:
-        """Tells weights apart; None where nothing is learned from them."""
-        learns = self.tensor_quant is not None and any(True for _ in self.tensor_quant.parameters())
+        """Tells weights apart; None where nothing of the library's starts from them."""
         weights: list[Any] = [module.weight for module in self.tracked_modules]
-        if not learns or any(weight.is_meta for weight in weights):
+        if not self._starts_from_weights() or any(weight.is_meta for weight in weights):
             return None
         with torch.no_grad():
             pairs = [(x.double().sum(), x.double().square().sum()) for x in weights]
             return [(float(total), float(squares)) for total, squares in pairs]
 
+    def _starts_from_weights(self) -> bool:
+        parts = () if self.tensor_quant is None else self.tensor_quant.modules()
+        return any(getattr(part, "starts_from_weights", False) for part in parts)
+
     def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
         if self._is_unused:
-            self._start()
+            self.start()
             self._is_unused = True  # what is saved may be a float model on its way to its weights
         super()._save_to_state_dict(*args, **kwargs)
 
@@ -117,7 +122,7 @@ class WeightQuantProxyFromInjector(QuantProxy):
         if not self.is_quant_enabled:
             return None
         if self._is_unused:
-            self._start()
+            self.start()
             self._is_unused = True
         weight: Any = self.tracked_modules[0].weight
         quantizer: Any = self.tensor_quant

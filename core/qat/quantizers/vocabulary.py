@@ -15,13 +15,13 @@ from qat.inject import ExtendedInjector
 from qat.quantizers.registry import ready_made, ready_made_names
 
 _NO_ATTRIBUTES = frozenset({"self", "args", "kwargs", "injector_is_extended"})
-#: Declared, but by a resolver, for good.
-_FIXED = frozenset({"role"})
+#: Declared, but by a resolver, for good: nobody sets it.
+FIXED = frozenset({"role"})
 
 
 def knows(quantizer: type[ExtendedInjector], name: str) -> bool:
     """Whether ``name`` is declared or read by ``quantizer``, or by any of the library's own."""
-    if name in _FIXED:
+    if name in FIXED:
         return False
     return name in quantizer or name in _mentioned_by(quantizer) or name in library_attributes()
 
@@ -51,4 +51,4 @@ def _mentioned_by(quantizer: Any) -> set[str]:
     """Names that ``quantizer`` declares, and the arguments of what it declares."""
     specs = quantizer.__dependencies__.specs
     names = {argument for spec in specs.values() for argument in spec.args} | set(specs)
-    return {name for name in names - _FIXED if not name.startswith("_")}
+    return {name for name in names - FIXED if not name.startswith("_")}

@@ -57,10 +57,15 @@ class CompiledObjective:
         if self._compiled is None or self._compiled[0] is not model:
             import torch
 
+            from qat.proxy import WeightQuantProxyFromInjector
+
             self.console.info(
                 f"compiling the model ({self.backend}): the first step takes a minute or more, as "
                 "does the one after the quantizers have their statistics"
             )
+            for module in model.modules():
+                if isinstance(module, WeightQuantProxyFromInjector):
+                    module.start()
             compiled: nn.Module = torch.compile(model, backend=self.backend)  # type: ignore[assignment]
             self._compiled = model, compiled
         return self._compiled[1]

@@ -142,11 +142,6 @@ REFUSED = {
         ValueError,
         "QuantLinear: weight_quant: bit_width is 8, but TWNWeight always has 2; leave it out",
     ),
-    "ternary zone as wide as the scale": (
-        lambda: linear(weight_quant_type="ternary", weight_threshold=1.0, weight_bit_width=2),
-        ValueError,
-        "QuantLinear: weight_quant: threshold is 1.0; it must be from 0 to below 1",
-    ),
     "float of seven bits that add to eight": (
         lambda: float_weight(weight_bit_width=7),
         ValueError,

@@ -128,6 +128,8 @@ class ParameterFromStatsFromParameterScaling(ParameterScaling):
         restrict_scaling_impl, scaling_min_val: as for :class:`ParameterScaling`.
     """
 
+    starts_from_weights = True
+
     def __init__(
         self,
         scaling_stats_impl: nn.Module,

@@ -55,6 +55,8 @@ class ParameterPreScalingWeightNorm(nn.Module):
         arXiv:2308.13504.
     """
 
+    starts_from_weights = True
+
     def __init__(
         self,
         normalize_stats_impl: nn.Module,

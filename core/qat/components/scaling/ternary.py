@@ -104,6 +104,7 @@ class LearnedTwoSidedScaling(nn.Module):
     """
 
     has_two_scales = True
+    starts_from_weights = True
 
     def __init__(
         self,

@@ -90,6 +90,8 @@ class ParameterFromStatsFromParameterZeroPoint(ParameterZeroPoint):
     Gradient: as of :class:`ParameterZeroPoint`.
     """
 
+    starts_from_weights = True
+
     def __init__(
         self,
         int_quant: Any,

@@ -18,7 +18,7 @@ from qat.nn.base.checks import (
     located,
 )
 from qat.proxy import QuantProxy
-from qat.quantizers.vocabulary import knows, nearest_attribute
+from qat.quantizers.vocabulary import FIXED, knows, nearest_attribute
 
 P = TypeVar("P", bound=QuantProxy)
 Quantizer = type[ExtendedInjector] | QuantProxy | None
@@ -104,14 +104,14 @@ def make_proxy(
     for name in overrides:
         near = None if knows(quant, name) else nearest_attribute(quant, name)
         # Any other name becomes an attribute, for a proxy or a conditional of the user's to read.
-        if near is not None and not proxy.has_effect(name):
+        if name in FIXED or (near is not None and not proxy.has_effect(name)):
             raise TypeError(_misspelt(kind, argument, quant, name, near))
     return proxy
 
 
-def _misspelt(kind: str, argument: str, quant: type[ExtendedInjector], name: str, near: str) -> str:
+def _misspelt(
+    kind: str, argument: str, quant: type[ExtendedInjector], name: str, near: str | None
+) -> str:
     prefix = "" if argument == "act_quant" else argument.removesuffix("quant")
-    return (
-        f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; "
-        f"did you mean {prefix}{near}?"
-    )
+    hint = f"did you mean {prefix}{near}?" if near else "leave it out."
+    return f"{kind} has no argument {prefix}{name}: {quant.__name__} does not know {name!r}; {hint}"
