@@ -116,8 +116,8 @@ class _FractionSearch(nn.Module):
         errors = torch.sum(counts * (rows - on_grid) ** 2, dim=1)
         least = torch.min(errors)
         widest = torch.where(errors == least, tried, torch.zeros_like(tried))
-        place = torch.argmax(widest)
-        return tried[place].reshape(1, 1), errors[place].reshape(1, 1)
+        place = torch.argmax(widest).reshape(1, 1)
+        return torch.gather(fractions, 0, place), torch.gather(errors.reshape(-1, 1), 0, place)
 
     def _better(
         self,
