@@ -39,6 +39,7 @@ def graph_rules(quant: QuantConfig) -> list[Rule]:
         match=LayerMatch(module_type=None, name=None, position=None),
         choices=choices({site: getattr(quant, site) for site in SITES}),
         activation_function=quant.activation_function,
+        add_grid=quant.add_grid,
     )
     exceptions = [
         Rule(
@@ -46,6 +47,7 @@ def graph_rules(quant: QuantConfig) -> list[Rule]:
             match=layer_match(rule.match),
             choices=choices(rule.sites_set),
             activation_function=rule.activation_function,
+            add_grid=rule.add_grid,
             optional=rule.optional,
         )
         for index, rule in enumerate(quant.rules)

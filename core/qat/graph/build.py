@@ -11,7 +11,7 @@ from qat.graph.quantizer import injector_for
 from qat.graph.rules import Decision, QuantizerChoice
 from qat.graph.sites import weight_layer_class
 from qat.inject import DependencyError
-from qat.nn import QuantEltwiseAdd, QuantHardTanh, QuantIdentity
+from qat.nn import QuantHardTanh, QuantIdentity
 from qat.nn.activation import QuantActivation
 from qat.nn.base.quantized_weight import QuantizedWeight
 from qat.proxy import QuantProxy
@@ -68,14 +68,6 @@ def _quantized_activation(function: str, module: nn.Module, injector: Any) -> Qu
     if quantized is None:
         return QuantActivation(module, injector)
     return quantized.from_float(module, injector)
-
-
-def build_add(name: str, choice: QuantizerChoice) -> QuantEltwiseAdd:
-    """The module in place of an addition, with its operands quantized on one grid."""
-    injector = named_injector(name, Site.ADD, choice)
-    built = built_or_named(name, lambda: QuantEltwiseAdd(injector, output_quant=None))
-    check_effect(name, Site.ADD, choice, built.input_quant)
-    return built
 
 
 def check_effect(name: str, site: Site, choice: QuantizerChoice | None, proxy: QuantProxy) -> None:

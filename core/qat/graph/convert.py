@@ -6,12 +6,12 @@ Modules are found by their type, functions in ``forward`` by tracing.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from torch import nn
+from torch import fx, nn
 
 from qat.enums import Site
 from qat.graph.attention import attention_rows, build_attention
 from qat.graph.bias_scale import pass_scales_to_biases
-from qat.graph.build import build_activation, build_add, build_weight_layer
+from qat.graph.build import build_activation, build_weight_layer
 from qat.graph.float_parts import float_notes
 from qat.graph.functions.joins import JOIN
 from qat.graph.functions.operands import quantize_operands
@@ -34,6 +34,7 @@ from qat.graph.report import LayerReport, Quantized, describe, refuse_nothing, w
 from qat.graph.rules import Decision, Rule, decide
 from qat.graph.single_layer import Holder, is_single_layer, taken_out
 from qat.graph.sites import Place, find_places, float_layers_of, is_attention
+from qat.graph.sums import convert_add, readers_of_grids
 from qat.graph.tracing.trace import Example, TraceFailure, trace
 from qat.graph.tracing.unwrap import unwrap
 from qat.nn.activation import QuantActivation
@@ -79,10 +80,11 @@ def _quantized(model: nn.Module, rules: Sequence[Rule], example_input: Example) 
     converted = traced.graph_module
     places = find_places(converted, traced.whole, float_layers_of(model))
     decisions = decide(rules, [place.location for place in places])
+    readers = readers_of_grids(places, decisions)
     rows = [
         row
         for place in places
-        for row in _convert(converted, place, decisions[place.location.name])
+        for row in _convert(converted, place, decisions[place.location.name], readers)
     ]
     converted.lint()
     converted.recompile()
@@ -103,7 +105,9 @@ def _never_called(converted: ConvertedModel, model: nn.Module) -> list[str]:
     return [f"left out, since forward never uses it: {', '.join(owners)}"] if owners else []
 
 
-def _convert(converted: ConvertedModel, place: Place, decision: Decision) -> list[LayerReport]:
+def _convert(
+    converted: ConvertedModel, place: Place, decision: Decision, readers: set[fx.Node]
+) -> list[LayerReport]:
     if not place.nodes:
         return convert_inside(converted, place, decision)
     if is_attention(place.module):
@@ -121,7 +125,7 @@ def _convert(converted: ConvertedModel, place: Place, decision: Decision) -> lis
         name = place.location.name
         quantize = quantize_join if place.location.module_type == JOIN else quantize_operands
         return [quantize(converted, place.nodes, name, choice)] if choice else []
-    return [_convert_add(converted, place, decision)]
+    return [convert_add(converted, place, decision, readers)]
 
 
 def _convert_attention(
@@ -195,6 +199,13 @@ def _convert_activation(converted: ConvertedModel, place: Place, decision: Decis
         module = activation.make(
             *arguments, **{k: v for k, v in node.kwargs.items() if k != "input"}
         )
+    passed_by = (
+        place.location.is_factor
+        and decision.choice(Site.ACTIVATION) is not None
+        and Site.ACTIVATION not in decision.named
+    )
+    if passed_by:
+        decision = replace(decision, choices={})
     replacement = build_activation(name, activation, module, decision)
     if place.module is not None:
         move_hooks(place.module, replacement)
@@ -206,24 +217,9 @@ def _convert_activation(converted: ConvertedModel, place: Place, decision: Decis
         shown = describe(replacement.act_quant)
     elif isinstance(replacement, nn.Identity):
         shown = "-"
-    note = f"{activation.name} becomes {type(replacement).__name__}"
     replaced = decision.activation_function != "keep" and activation.relu_like
     kind = activation.name if replaced or shown == "float" else type(replacement).__name__
-    return LayerReport(name, kind, "-", "-", shown, note if replaced else "")
-
-
-def _convert_add(converted: ConvertedModel, place: Place, decision: Decision) -> LayerReport:
-    name = place.location.name
-    choice = decision.choice(Site.ADD)
-    if choice is None:
-        note = (
-            "a residual stream or scores: only a rule by type or name quantizes it"
-            if place.location.is_stream
-            else ""
-        )
-        return LayerReport(name, "add", "-", "float", "-", note)
-    module = build_add(name, choice)
-    converted.add_submodule(name, module)
-    for node in place.nodes:
-        call_in_place_of(node, name, [*node.args])
-    return LayerReport(name, "QuantEltwiseAdd", "-", describe(module.input_quant), "-")
+    note = "only products read it: a rule by name quantizes it" if passed_by else ""
+    if replaced:
+        note = f"{activation.name} becomes {type(replacement).__name__}"
+    return LayerReport(name, kind, "-", "-", shown, note)

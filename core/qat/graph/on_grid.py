@@ -1,6 +1,7 @@
 """Values of a traced model that lie on a quantizer's grid."""
 
 import operator
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import fx, nn
@@ -74,17 +75,12 @@ GRID_KEEPING_METHODS = (
 
 def lies_on_grid(model: fx.GraphModule, node: fx.Node) -> bool:
     """Follow ``node`` back through what keeps a grid, to a quantizer or to something in float."""
+    keeps = only_moves(node)
     if node.op == "call_module":
         module = model.get_submodule(str(node.target))
         if _quantizes(module):
             return True
-        keeps = isinstance(module, (*GRID_KEEPING_MODULES, QuantMaxPool2d))
-    elif node.op == "call_function":
-        keeps = node.target in GRID_KEEPING_FUNCTIONS
-    elif node.op == "call_method":
-        keeps = node.target in GRID_KEEPING_METHODS
-    else:
-        keeps = False
+        keeps = keeps or isinstance(module, QuantMaxPool2d)
     return keeps and lies_on_grid(model, node.all_input_nodes[0])
 
 
@@ -101,3 +97,30 @@ def _quantizes(module: nn.Module) -> bool:
     if isinstance(module, QuantMultiheadAttention):
         return module.out_proj.output_quant.is_quant_enabled
     return False
+
+
+def reached(node: fx.Node, step: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
+    """The nodes next to ``node``, and those beyond the ones that only move values."""
+    open_nodes, seen = [node], set()
+    while open_nodes:
+        for other in step(open_nodes.pop()):
+            if other not in seen:
+                seen.add(other)
+                if only_moves(other):
+                    open_nodes.append(other)
+    return seen
+
+
+def only_moves(node: fx.Node) -> bool:
+    """Whether the node's result lies on the grid of its input, whatever that is."""
+    if node.op == "call_module":
+        return isinstance(module_of(node), GRID_KEEPING_MODULES)
+    if node.op == "call_method":
+        return node.target in GRID_KEEPING_METHODS
+    return node.op == "call_function" and node.target in GRID_KEEPING_FUNCTIONS
+
+
+def module_of(node: fx.Node) -> nn.Module | None:
+    """The module that the node calls; None in a graph without a model."""
+    model = node.graph.owning_module
+    return None if model is None else model.get_submodule(str(node.target))

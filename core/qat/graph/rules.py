@@ -9,6 +9,8 @@ from qat.enums import Site
 
 #: Choices of a rule for ReLU-like functions.
 ACTIVATION_CHOICES = ("keep", "identity", "hardtanh")
+#: Choices of a rule for additions.
+ADD_GRIDS = ("shared", "own")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Rule:
         activation_function: ``"keep"``, or what ReLU-like functions become: ``"identity"`` or
             ``"hardtanh"``. None leaves it as it was.
         optional: whether it is fine that nothing matches.
+        add_grid: ``"shared"``, one grid for both operands of an addition, or ``"own"``: each tensor
+            on one grid of its own, an operand where it is on none, and the sum where a layer or
+            another sum reads it. None leaves it as it was.
     """
 
     label: str
@@ -63,8 +68,14 @@ class Rule:
     choices: Mapping[Site, QuantizerChoice | None]
     activation_function: str | None = None
     optional: bool = False
+    add_grid: str | None = None
 
     def __post_init__(self) -> None:
+        if self.add_grid not in (None, *ADD_GRIDS):
+            raise ValueError(
+                f"{self.label}: add_grid is {self.add_grid!r}; "
+                f"choose one of {', '.join(map(repr, ADD_GRIDS))}."
+            )
         if self.activation_function not in (None, *ACTIVATION_CHOICES):
             raise ValueError(
                 f"{self.label}: activation_function is {self.activation_function!r}; "
@@ -84,6 +95,8 @@ class Location:
         by_request: whether only rules speak of it that have its type, or its very name.
         is_stream: whether it is a sum that carries a residual stream past a norm, of which only
             rules with a type or a name speak.
+        is_factor: whether it is an activation function that only products read, which only a rule
+            with its name puts on a grid.
     """
 
     name: str
@@ -93,14 +106,23 @@ class Location:
     is_last: bool = False
     by_request: bool = False
     is_stream: bool = False
+    is_factor: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The choice of the rules for one location."""
+    """The choice of the rules for one location.
+
+    Args:
+        choices: quantizer per site; None leaves it in float.
+        activation_function, add_grid: as in :class:`Rule`.
+        named: the sites that a rule with a name spoke of.
+    """
 
     choices: Mapping[Site, QuantizerChoice | None]
     activation_function: str
+    add_grid: str = "shared"
+    named: frozenset[Site] = frozenset()
 
     def choice(self, site: Site) -> QuantizerChoice | None:
         return self.choices.get(site)
@@ -125,6 +147,9 @@ def decide(rules: Sequence[Rule], locations: Sequence[Location]) -> dict[str, De
             raise UnmatchedRuleError(_unmatched(rule, locations))
         for location in matched:
             decisions[location.name] = _apply(rule, location, decisions[location.name])
+        if rule.add_grid is not None and str(rule.match) == "":  # of streams too, once one is named
+            for name, decision in decisions.items():
+                decisions[name] = replace(decision, add_grid=rule.add_grid)
     return decisions
 
 
@@ -155,6 +180,8 @@ def _speaks_of(rule: Rule, location: Location) -> bool:
     relevant = set(rule.choices)
     if rule.activation_function is not None:
         relevant.add(Site.ACTIVATION)
+    if rule.add_grid is not None:
+        relevant.add(Site.ADD)
     return bool(relevant & location.sites)
 
 
@@ -164,7 +191,9 @@ def _apply(rule: Rule, location: Location, decision: Decision) -> Decision:
         if site in location.sites:
             choices[site] = _merged(rule, location, site, choices.get(site), choice)
     function = rule.activation_function or decision.activation_function
-    return Decision(choices, function)
+    by_name = location.sites & set(rule.choices) if rule.match.name is not None else frozenset()
+    add_grid = rule.add_grid or decision.add_grid
+    return Decision(choices, function, add_grid, decision.named | by_name)
 
 
 def _merged(

@@ -28,6 +28,7 @@ from qat.graph.layers import (
     recurrent_class,
 )
 from qat.graph.model import ConvertedModel
+from qat.graph.on_grid import reached
 from qat.graph.residual import carries_a_stream
 from qat.graph.rules import Location
 from qat.graph.tracing.alignment import matching_nodes
@@ -175,7 +176,8 @@ class _Finder:
         activation = activation_of(node, module)
         if activation is not None and node.meta.get("of_input", True):
             name = self._free_name(node, activation.name.lower())
-            location = Location(name, activation.name, frozenset({Site.ACTIVATION}))
+            sites, is_factor = frozenset({Site.ACTIVATION}), self._is_factor(node)
+            location = Location(name, activation.name, sites, is_factor=is_factor)
             return Place(location, [], activation, module)
         if is_add(node):
             name = self._free_name(node, "add")
@@ -186,6 +188,19 @@ class _Finder:
             name = self._free_name(node, product)
             return Place(Location(name, product, frozenset({Site.INPUT}), by_request=True), [])
         return None
+
+    def _is_factor(self, node: fx.Node) -> bool:
+        """Whether products read the value, and no layer, sum or concatenation does.
+
+        What comes of it is quantized where it is used; rounding it before that only costs accuracy.
+        """
+        readers = reached(node, lambda each: each.users)
+        called = [self.modules.get(str(x.target)) for x in readers if x.op == "call_module"]
+        if any(is_weight_site(module) for module in called):
+            return False
+        if any(is_add(x) or is_join(x) or weight_function_of(self.converted, x) for x in readers):
+            return False
+        return any(product_of(x) == "mul" for x in readers)
 
     def _function_place(self, node: fx.Node, function: WeightFunction) -> Place:
         """That of the function; calls in one module with one weight are one place."""

@@ -1,7 +1,7 @@
 """Sums and concatenations of tensors that are brought to one grid first."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -84,17 +84,49 @@ class QuantInputOutputLayer(nn.Module):
 
 
 class QuantEltwiseAdd(QuantInputOutputLayer):
-    """``x + y`` of two tensors brought to one grid first.
+    """``x + y`` of two tensors brought to one grid first, or each to one of its own.
 
     Without ``output_quant`` the sum is exact: the integers add up, with as many bits as they need.
-    See :class:`QuantInputOutputLayer` for the arguments.
+
+    Args:
+        other_quant: quantizer of the second operand, for grids of their own; None for none. On one
+            grid the smaller operand gets few of its steps, but the integers can be added as they
+            are.
+        input_quant, ...: see :class:`QuantInputOutputLayer`; ``input_quant`` is that of the first
+            operand where the second has its own.
     """
+
+    def __init__(
+        self,
+        input_quant: Quantizer = Int8ActPerTensorFloat,
+        output_quant: Quantizer = Int8ActPerTensorFloat,
+        tie_input_output_quant: bool = False,
+        return_quant_tensor: bool = False,
+        other_quant: Quantizer | Literal["shared"] = "shared",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_quant, output_quant, tie_input_output_quant, return_quant_tensor, **kwargs
+        )
+        self.other_quant = None
+        if not isinstance(other_quant, str):
+            self.other_quant = make_proxy(
+                self, other_quant, ActQuantProxyFromInjector, {}, "other_quant"
+            )
+        elif other_quant != "shared":
+            raise ValueError(
+                f"QuantEltwiseAdd: other_quant is {other_quant!r}; give a quantizer, None, or "
+                f"'shared' for that of the first operand."
+            )
 
     def forward(
         self, input: Tensor | QuantTensor, other: Tensor | QuantTensor
     ) -> Tensor | QuantTensor:
-        with one_pass():  # the range has to hold the larger of the two
-            left, right = self.input_quant(input), self.input_quant(other)
+        if self.other_quant is not None:
+            left, right = self.input_quant(input), self.other_quant(other)
+        else:
+            with one_pass():  # the range has to hold the larger of the two
+                left, right = self.input_quant(input), self.input_quant(other)
         if not self.return_quant_tensor:
             return unwrap(self.output_quant(unwrap(left) + unwrap(right)))
         return self._give(self.output_quant(left + right))

@@ -19,6 +19,7 @@ def _plain_value(value: object) -> object:
 
 OverrideValue = Annotated[Any, AfterValidator(_plain_value)]
 ActivationFunction = Literal["keep", "identity", "hardtanh"]
+AddGrid = Literal["shared", "own"]
 
 
 class RuleQuantizerConfig(BaseModel):
@@ -96,16 +97,19 @@ class RuleConfig(StrictModel):
         default=None, description="Output of activation functions."
     )
     add: RuleQuantizerConfig | None = Field(default=None, description="Operands of additions.")
+    add_grid: AddGrid | None = Field(
+        default=None, description="Grids of additions, shared or own; absent: inherited."
+    )
     activation_function: ActivationFunction | None = Field(
         default=None, description="Replaces the activation function; absent: inherited."
     )
 
     @model_validator(mode="after")
     def _changes_something(self) -> RuleConfig:
-        if not self.sites_set and self.activation_function is None:
+        if not self.sites_set and self.activation_function is None and self.add_grid is None:
             raise ValueError(
-                f"the rule changes nothing: name at least one of {', '.join(SITES)} "
-                "or activation_function"
+                f"the rule changes nothing: name at least one of {', '.join(SITES)}, "
+                "activation_function or add_grid"
             )
         return self
 
@@ -119,8 +123,9 @@ class RuleConfig(StrictModel):
         # An absent role is inherited, a null one stays float: the two must survive a round trip.
         always = {"match", "optional"}
         said = always | set(self.sites_set)
-        if self.activation_function is not None:
-            said.add("activation_function")
+        for key in ("activation_function", "add_grid"):
+            if getattr(self, key) is not None:
+                said.add(key)
         dumped = handler(self)
         dumped["match"] = {k: v for k, v in dumped["match"].items() if v is not None}
         return {key: value for key, value in dumped.items() if key in said}
@@ -143,7 +148,12 @@ class QuantConfig(StrictModel):
     )
     add: QuantizerConfig | None = Field(
         default=None,
-        description="Operands of additions (residual connections), brought to one grid.",
+        description="Operands of additions (residual connections).",
+    )
+    add_grid: AddGrid = Field(
+        default="shared",
+        description="shared: the operands of an addition on one grid, whose integers can be added "
+        "as they are; own: each tensor on one grid of its own, as in runtimes that rescale.",
     )
     activation_function: ActivationFunction = Field(
         default="keep",

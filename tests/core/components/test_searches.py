@@ -71,6 +71,21 @@ def test_mse_is_the_best_of_its_two_rounds(built):
 
 
 @eager_and_scripted
+def test_a_higher_power_counts_what_is_cut_off_for_more(built):
+    x = torch.randn(400, dtype=torch.float64)
+    largest = float(x.abs().max())
+
+    def error(threshold, power):
+        return float((x - symmetric(x, threshold, 7, -7)).abs().pow(power).sum())
+
+    found = {p: built(MSE(narrow(), mse_power=p))(x).item() for p in (1.0, 2.0, 4.0)}
+    assert found[1.0] < found[2.0] < found[4.0]
+    for power, threshold in found.items():
+        best, _ = two_rounds(lambda f, p=power: error(largest * f, p))
+        assert error(threshold, power) == pytest.approx(best, rel=1e-9)
+
+
+@eager_and_scripted
 def test_mse_is_never_worse_than_the_twenty_thresholds_of_its_first_round(built):
     stats = built(MSE(narrow(3)))
     for x in torch.randn(10, 12, dtype=torch.float64):
@@ -240,6 +255,8 @@ def test_search_grid_checks_its_bit_width():
 def test_search_without_iterations_is_refused():
     with pytest.raises(ValueError, match="mse_iters is 0; it must be at least 1"):
         MSE(narrow(), mse_iters=0)
+    with pytest.raises(ValueError, match="mse_power is 0.0; it must be above 0"):
+        MSE(narrow(), mse_power=0.0)
 
 
 def test_search_grid_takes_the_integer_range_of_the_quantizer():

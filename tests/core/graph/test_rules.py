@@ -135,3 +135,14 @@ def test_optional_rule_may_match_nothing():
 
 def test_the_older_name_of_a_site_is_kept():
     assert Role is Site
+
+
+def test_grids_of_additions_are_inherited_until_a_rule_names_them():
+    first = rule({Role.ADD: EIGHT}, add_grid="own")
+    second = rule({Role.ADD: FOUR}, LayerMatch(name="layer1.*"))
+    assert decide([first, second], SITES)["layer1.add"].add_grid == "own"
+    third = rule({}, LayerMatch("add"), add_grid="shared")
+    decision = decide([first, second, third], SITES)["layer1.add"]
+    assert decision.add_grid == "shared" and decision.choice(Role.ADD) is FOUR
+    with pytest.raises(ValueError, match="add_grid is 'none'; choose one of 'shared', 'own'"):
+        rule({Role.ADD: EIGHT}, add_grid="none")

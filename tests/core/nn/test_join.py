@@ -207,3 +207,22 @@ def test_gradients_reach_both_operands(kind):
     x, y = (torch.tensor([[0.25, 3.0]], requires_grad=True) for _ in range(2))
     call(make(MIN_MAX, None, **BOUNDS), x, y).sum().backward()
     assert x.grad.tolist() == y.grad.tolist() == [[1.0, 0.0]]  # 3.0 is clipped
+
+
+def test_operands_of_a_sum_can_have_a_grid_each():
+    layer = QuantEltwiseAdd(Uint8ActPerTensorFloat, None, other_quant=Int8ActPerTensorFloat)
+    large, small = 100 * torch.rand(4, 50), torch.randn(4, 50) / 100
+    layer(large, small)
+    assert {"input_quant", "other_quant"} <= {name.split(".")[0] for name in layer.state_dict()}
+    scales = layer.input_quant.scale(), layer.other_quant.scale()
+    assert layer.eval()(large, small).sub(large + small).abs().max() <= sum(scales) / 2 + 1e-4
+
+
+def test_an_operand_can_stay_as_it_is():
+    layer = QuantEltwiseAdd(None, None, other_quant=None)
+    x, y = torch.randn(3), torch.randn(3)
+    assert torch.equal(layer(x, y), x + y)
+    with pytest.raises(
+        ValueError, match="other_quant is 'own'; give a quantizer, None, or 'shared'"
+    ):
+        QuantEltwiseAdd(other_quant="own")

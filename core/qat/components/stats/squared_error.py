@@ -1,4 +1,4 @@
-"""Searches for the threshold or zero point of the least squared error.
+"""Searches for the threshold or zero point of the least error.
 
 Both try fractions of where they start, in two rounds: ``i / mse_iters`` for ``i = 1 .. mse_iters``,
 then the points that divide the two neighbouring intervals of the best into :data:`PARTS` each. With
@@ -6,6 +6,9 @@ then the points that divide the two neighbouring intervals of the best into :dat
 widest wins among equals, and no gradient is taken. A long row, as that of an activation, is
 searched by a histogram of up to 300,000 evenly spread samples; a bin is a sixteenth of a step of 8
 bits wide, and in the first round eight of them are one.
+
+A power above 2 lets what is cut off count for more. What rounding does to a tensor averages out in
+the layer behind it; what clipping does has one sign and adds up.
 """
 
 from typing import Optional, Tuple
@@ -42,11 +45,18 @@ def _histogram(rows: Tensor, bins: int, samples: int) -> Tuple[Tensor, Tensor]:
 
 class _FractionSearch(nn.Module):
     def __init__(
-        self, search_grid_impl: nn.Module, stats_reduce_dim: Optional[int], mse_iters: int
+        self,
+        search_grid_impl: nn.Module,
+        stats_reduce_dim: Optional[int],
+        mse_iters: int,
+        mse_power: float,
     ) -> None:
         super().__init__()
         if mse_iters < 1:
             raise ValueError(f"mse_iters is {mse_iters}; it must be at least 1.")
+        if not 0.0 < mse_power < float("inf"):
+            raise ValueError(f"mse_power is {mse_power}; it must be above 0 and finite.")
+        self.mse_power = float(mse_power)
         self.search_grid_impl = search_grid_impl
         self.stats_reduce_dim = stats_reduce_dim
         self.mse_iters = mse_iters
@@ -63,6 +73,12 @@ class _FractionSearch(nn.Module):
     ) -> Tensor:
         """``rows`` on the grid that ``fraction`` gives."""
         raise NotImplementedError("a search defines quantized()")
+
+    def error(self, difference: Tensor) -> Tensor:
+        """What a difference counts for."""
+        if self.mse_power == 2.0:
+            return difference * difference
+        return torch.abs(difference) ** self.mse_power
 
     def condensed(self, rows: Tensor) -> Tuple[Tensor, Tensor]:
         """Numbers that stand for those of ``rows``, and how many each stands for."""
@@ -113,7 +129,7 @@ class _FractionSearch(nn.Module):
         rows = row.expand(count, -1)
         limits = threshold.expand(count, 1), lowest.expand(count, 1)
         on_grid = self.quantized(rows, fractions, limits[0], limits[1])
-        errors = torch.sum(counts * (rows - on_grid) ** 2, dim=1)
+        errors = torch.sum(counts * self.error(rows - on_grid), dim=1)
         least = torch.min(errors)
         widest = torch.where(errors == least, tried, torch.zeros_like(tried))
         place = torch.argmax(widest).reshape(1, 1)
@@ -130,7 +146,7 @@ class _FractionSearch(nn.Module):
         error: Tensor,
     ) -> Tuple[Tensor, Tensor]:
         on_grid = self.quantized(rows, tried, threshold, lowest)
-        new_error = torch.sum(counts * (rows - on_grid) ** 2, dim=1, keepdim=True)
+        new_error = torch.sum(counts * self.error(rows - on_grid), dim=1, keepdim=True)
         is_wider = (new_error == error) & (tried > fraction)
         is_better = (new_error < error) | is_wider
         return torch.where(is_better, tried, fraction), torch.where(is_better, new_error, error)
@@ -149,6 +165,9 @@ class MSE(_FractionSearch):
         stats_reduce_dim: see :mod:`qat.components.stats`.
         mse_iters: number of thresholds that the first round tries.
         bipolar_search: try negative thresholds as well, for scales with a sign.
+        mse_power: power of the error, above 0; 2 is the squared error.
+    Raises:
+        ValueError: ``mse_iters`` or ``mse_power`` outside its range.
     """
 
     def __init__(
@@ -158,8 +177,9 @@ class MSE(_FractionSearch):
         stats_reduce_dim: Optional[int] = None,
         mse_iters: int = DEFAULT_ITERS,
         bipolar_search: bool = False,
+        mse_power: float = 2.0,
     ) -> None:
-        super().__init__(search_grid_impl, stats_reduce_dim, mse_iters)
+        super().__init__(search_grid_impl, stats_reduce_dim, mse_iters, mse_power)
         self.mse_init_op = AbsMax(stats_reduce_dim) if mse_init_op is None else mse_init_op
         self.bipolar_search = bipolar_search
 
@@ -192,6 +212,9 @@ class MSEZeroPoint(_FractionSearch):
         scaling_stats_impl: the statistic that the scale is taken from.
         stats_reduce_dim: see :mod:`qat.components.stats`.
         mse_iters: number of starts that the first round tries.
+        mse_power: power of the error, above 0; 2 is the squared error.
+    Raises:
+        ValueError: ``mse_iters`` or ``mse_power`` outside its range.
     """
 
     def __init__(
@@ -200,8 +223,9 @@ class MSEZeroPoint(_FractionSearch):
         scaling_stats_impl: nn.Module,
         stats_reduce_dim: Optional[int] = None,
         mse_iters: int = DEFAULT_ITERS,
+        mse_power: float = 2.0,
     ) -> None:
-        super().__init__(search_grid_impl, stats_reduce_dim, mse_iters)
+        super().__init__(search_grid_impl, stats_reduce_dim, mse_iters, mse_power)
         self.scaling_stats_impl = scaling_stats_impl
 
     def quantized(

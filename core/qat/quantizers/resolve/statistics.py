@@ -19,7 +19,8 @@ class StatisticsResolver(ExtendedInjector):
     """Attributes ``scaling_stats_op`` and what single statistics read beside it.
 
     ``high_percentile_q`` and ``low_percentile_q`` of percentiles; ``sigma`` of mean and deviation;
-    ``mse_iters`` and ``hqo_*`` of searches, which try thresholds on ``search_grid_impl``.
+    ``mse_iters``, ``mse_power`` and ``hqo_*`` of searches, which try thresholds on
+    ``search_grid_impl``.
     """
 
     high_percentile_q = 99.999
