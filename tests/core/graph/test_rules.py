@@ -135,3 +135,8 @@ def test_optional_rule_may_match_nothing():
 
 def test_the_older_name_of_a_site_is_kept():
     assert Role is Site
+
+
+def test_model_without_any_place_is_said_to_have_nothing_to_quantize():
+    with pytest.raises(UnmatchedRuleError, match="finds nothing to quantize: the model has no"):
+        decide([rule({Role.WEIGHT: EIGHT})], [])
