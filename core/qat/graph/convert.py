@@ -35,6 +35,7 @@ from qat.graph.rules import Decision, Rule, decide
 from qat.graph.single_layer import Holder, is_single_layer, taken_out
 from qat.graph.sites import Place, find_places, float_layers_of, is_attention
 from qat.graph.sums import convert_add, readers_of_grids
+from qat.graph.tracing.same_function import random_states_put_back
 from qat.graph.tracing.trace import Example, TraceFailure, trace
 from qat.graph.tracing.unwrap import unwrap
 from qat.nn.activation import QuantActivation
@@ -60,14 +61,16 @@ def quantize_model(model: nn.Module, rules: Sequence[Rule], example_input: Examp
     Raises:
         UnmatchedRuleError: a rule matches no place.
         ValueError: a rule names a quantizer or attribute that does not exist or does not fit;
+            layers of the model are made, or their shapes known, in its first call only;
             rules name a quantizer of weights and no weight gets one; or
             :func:`qat.graph.tracing.unwrap.unwrap` refuses the model.
     """
     plain = unwrap(model)
-    if is_single_layer(plain.model):
-        converted = taken_out(_quantized(Holder(plain.model), rules, example_input))
-    else:
-        converted = _quantized(plain.model, rules, example_input)
+    with random_states_put_back():
+        if is_single_layer(plain.model):
+            converted = taken_out(_quantized(Holder(plain.model), rules, example_input))
+        else:
+            converted = _quantized(plain.model, rules, example_input)
     refuse_nothing(plain.model, rules, converted.layers)
     return replace(converted, notes=[*plain.notes, *converted.notes])
 

@@ -23,7 +23,7 @@ from qat.graph.on_grid import GRID_KEEPING_FUNCTIONS, GRID_KEEPING_METHODS
 from qat.graph.report import LayerReport, Quantized, describe, weight_row
 from qat.graph.rules import Decision, Rule, decide
 from qat.graph.sites import Place, mark_ends, parts_of, places_inside
-from qat.graph.tracing.copying import copy_sharing_tensors
+from qat.graph.tracing.copying import copy_sharing_tensors, copy_with_own_tensors
 from qat.graph.tracing.trace import Example, is_torchs_own
 from qat.nn.modes import modes_kept
 
@@ -125,7 +125,7 @@ def _functions_in_forward(model: nn.Module, example_input: Example) -> str:
     def leave(*_: Any) -> None:
         watch.depth -= 1
 
-    model = copy_sharing_tensors(model)
+    model = copy_with_own_tensors(model)  # it may write into its parameters
     own = [module for module in model.modules() if is_torchs_own(module)]
     hooks = [module.register_forward_pre_hook(enter) for module in own]
     hooks += [module.register_forward_hook(leave) for module in own]

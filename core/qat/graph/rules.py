@@ -214,6 +214,11 @@ def _merged(
 
 
 def _unmatched(rule: Rule, locations: Sequence[Location]) -> str:
+    if not locations:
+        return (
+            f"{rule.label} ({rule.match or 'everything'}) finds nothing to quantize: the model has "
+            "no layer with a weight, no activation function and no addition that is known."
+        )
     locations = [location for location in locations if _speaks_of(rule, location)] or locations
     names = [location.name for location in locations]
     types = sorted({location.module_type for location in locations})

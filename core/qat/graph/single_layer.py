@@ -6,6 +6,7 @@ names of the layer, without any in front.
 """
 
 import inspect
+import operator
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,7 @@ def taken_out(converted: Quantized) -> Quantized:
     parts = dict(model.named_children())
     if isinstance(model, fx.GraphModule):
         calls = [node for node in model.graph.nodes if node.op not in ("placeholder", "output")]
+        calls = [node for node in calls if node.target is not operator.getitem]  # (output, state)
         if [node.op for node in calls] != ["call_module"] or len(parts) != 1:
             return converted
     elif len(parts) != 1:

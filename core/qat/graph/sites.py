@@ -62,7 +62,7 @@ class Place:
 
 def float_layers_of(model: nn.Module) -> dict[str, str]:
     """Classes of the layers with a weight, by path, whatever their weight and forward are."""
-    kinds = (*WEIGHT_LAYERS, nn.Bilinear)
+    kinds = (*WEIGHT_LAYERS, nn.Bilinear, nn.EmbeddingBag)
     return {
         name: type(module).__name__.removeprefix("Parametrized")
         for name, module in model.named_modules()

@@ -146,3 +146,8 @@ def test_grids_of_additions_are_inherited_until_a_rule_names_them():
     assert decision.add_grid == "shared" and decision.choice(Role.ADD) is FOUR
     with pytest.raises(ValueError, match="add_grid is 'none'; choose one of 'shared', 'own'"):
         rule({Role.ADD: EIGHT}, add_grid="none")
+
+
+def test_model_without_any_place_is_said_to_have_nothing_to_quantize():
+    with pytest.raises(UnmatchedRuleError, match="finds nothing to quantize: the model has no"):
+        decide([rule({Role.WEIGHT: EIGHT})], [])

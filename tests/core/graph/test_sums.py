@@ -1,4 +1,4 @@
-"""Sums whose tensors have a grid each, and activations that only products read."""
+"""Sums of tensors with a grid each, and factors that stay in float.
 
 import pytest
 import torch

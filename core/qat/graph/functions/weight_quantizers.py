@@ -8,7 +8,13 @@ from torch import Tensor, fx, nn
 
 from qat.enums import Site
 from qat.graph.build import built_or_named, check_effect, named_injector
-from qat.graph.functions.with_weight import WeightFunction, input_of, weight_of, with_operands
+from qat.graph.functions.with_weight import (
+    WeightFunction,
+    example_size,
+    input_of,
+    weight_of,
+    with_operands,
+)
 from qat.graph.model import ConvertedModel
 from qat.graph.rules import Decision
 from qat.nn.computed_weight import QuantOperands
@@ -82,6 +88,9 @@ def value_of(converted: ConvertedModel, node: fx.Node | None) -> Tensor:
     assert node is not None
     values: dict[fx.Node, Any] = {}
     for each in _before(node):
+        if _is_example_size(each):
+            values[each] = example_size(each)
+            continue
         args, kwargs = fx.node.map_arg((each.args, each.kwargs), values.__getitem__)
         if each.op == "get_attr":
             owner, _, leaf = str(each.target).rpartition(".")
@@ -100,7 +109,13 @@ def _before(node: fx.Node) -> list[fx.Node]:
     """The node and all that it follows from, in order."""
     needed, open_nodes = {node}, [node]
     while open_nodes:
-        new = [each for each in open_nodes.pop().all_input_nodes if each not in needed]
+        each = open_nodes.pop()
+        sources = [] if _is_example_size(each) else each.all_input_nodes
+        new = [source for source in sources if source not in needed]
         needed.update(new)
         open_nodes += new
     return [each for each in node.graph.nodes if each in needed]
+
+
+def _is_example_size(node: fx.Node) -> bool:
+    return bool(node.meta.get("is_size")) and node.op == "call_method"

@@ -35,7 +35,7 @@ class _Function:
     def find(self) -> Callable[..., Any]:
         found: Any = importlib.import_module(self.module)
         for part in self.name.split("."):
-            found = getattr(found, part)
+            found = getattr(found, part, None)
         return found
 
 
@@ -101,10 +101,12 @@ def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
 
 
 def _by_place(target: Any) -> Any:
-    """Functions made in C do not know the module that people find them in."""
-    if isinstance(target, str) or isinstance(target, type):
+    """Functions that do not know the place where people find them: made in C, or by another."""
+    if isinstance(target, str) or isinstance(target, type) or not hasattr(target, "__name__"):
         return target
     module = getattr(target, "__module__", None)
-    if module is None and hasattr(target, "__name__"):
+    if module is None:
         return _Function(_find_module_of_method(target), target.__name__)
-    return target
+    place = _Function(module, target.__name__)
+    made_inside = "<locals>" in getattr(target, "__qualname__", "")  # such as F.max_pool2d
+    return place if made_inside and place.find() is target else target

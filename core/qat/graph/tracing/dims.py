@@ -2,7 +2,8 @@
 
 ``forward`` computes with them as with any ``int``: it compares, indexes, loops. Where one is handed
 to a tensor function, the graph gets the expression that it stands for, so that a batch of another
-size goes through the same graph.
+size goes through the same graph. Where one is compared, Python may go another way for another
+batch, which whoever made the size is told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,12 @@ from torch import fx
 MakeNode = Callable[[], fx.Node]
 #: Makes a node that calls a function on sizes and numbers.
 CallFunction = Callable[[Callable[..., Any], tuple[Any, ...]], fx.Node]
+#: Is told that Python compares a size, or asks whether it is zero.
+Compared = Callable[[], None]
+
+
+def unheard() -> None:
+    """Nobody wants to know."""
 
 
 class Dim(int):
@@ -27,14 +34,18 @@ class Dim(int):
         size: what it is for the example.
         make: gives its node in the graph.
         call: makes nodes of arithmetic.
+        compared: is called before it is compared.
     """
 
     make: MakeNode
     call: CallFunction
+    compared: Compared
 
-    def __new__(cls, size: int, make: MakeNode, call: CallFunction) -> Dim:
+    def __new__(
+        cls, size: int, make: MakeNode, call: CallFunction, compared: Compared = unheard
+    ) -> Dim:
         made = super().__new__(cls, size)
-        made.make, made.call = make, call
+        made.make, made.call, made.compared = make, call, compared
         return made
 
     @property
@@ -66,7 +77,24 @@ def _traced(function: Callable[..., Any], name: str, swapped: bool) -> Callable[
                 made.append(self.call(function, tuple(map(node_or_number, operands))))
             return made[0]
 
-        return Dim(size, make, self.call)
+        return Dim(size, make, self.call, _all_told(operands))
+
+    return method
+
+
+def _all_told(operands: tuple[Any, ...]) -> Compared:
+    told = {item.compared for item in operands if isinstance(item, Dim)} - {unheard}
+    if len(told) < 2:
+        return next(iter(told), unheard)
+    return lambda: [each() for each in told][0]
+
+
+def _comparison(name: str) -> Callable[..., Any]:
+    plain = getattr(int, name)
+
+    def method(self: Dim, *others: Any) -> Any:
+        self.compared()
+        return plain(self, *others)
 
     return method
 
@@ -75,6 +103,8 @@ for _name in ("add", "sub", "mul", "floordiv", "mod"):
     _function = getattr(operator, _name)
     setattr(Dim, f"__{_name}__", _traced(_function, f"__{_name}__", swapped=False))
     setattr(Dim, f"__r{_name}__", _traced(_function, f"__r{_name}__", swapped=True))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne", "bool"):
+    setattr(Dim, f"__{_name}__", _comparison(f"__{_name}__"))
 Dim.__neg__ = _traced(operator.neg, "__neg__", swapped=False)  # type: ignore[method-assign]
 
 
@@ -89,26 +119,29 @@ class SizeNodes:
     def __init__(self, graph: fx.Graph, scope: Callable[[], str]) -> None:
         self._graph, self._scope = graph, scope
 
-    def traced(self, sizes: Any, of: fx.Node, axis: Any = None) -> Any:
+    def traced(self, sizes: Any, of: fx.Node, compared: Compared, axis: Any = None) -> Any:
         """``sizes`` of the tensor of a node, as sizes that know it.
 
         Args:
             sizes: a ``torch.Size``; or an int, the size along ``axis``, or without that the number
                 of elements.
             of: the node.
+            compared: is told where Python compares one that may be another for another batch: the
+                number of elements, the first size, and of a selection every one.
             axis: where it is one size.
         """
-        if isinstance(sizes, torch.Size):
-            whole = self._described(self._graph.call_method("size", (of,)))
-            return torch.Size(
-                [
-                    Dim(size, self._once(operator.getitem, (whole, index)), self._call)
-                    for index, size in enumerate(sizes)
-                ]
-            )
-        method, args = ("numel", (of,)) if axis is None else ("size", (of, int(axis)))
-        node = self._described(self._graph.call_method(method, args))
-        return Dim(sizes, lambda: node, self._call)
+        if not isinstance(sizes, torch.Size):
+            method, args = ("numel", (of,)) if axis is None else ("size", (of, int(axis)))
+            varies = axis in (None, 0) or _is_counted(of)
+            node = self._described(self._graph.call_method(method, args), varies)
+            return Dim(sizes, lambda: node, self._call, compared if varies else unheard)
+        whole = self._described(self._graph.call_method("size", (of,)), False)
+        dims = []
+        for index, size in enumerate(sizes):
+            varies = index == 0 or _is_counted(of)
+            make = self._once((whole, index), varies)
+            dims.append(Dim(size, make, self._call, compared if varies else unheard))
+        return torch.Size(dims)
 
     def drop_unused(self) -> None:
         """Erase those that nothing reads."""
@@ -116,19 +149,25 @@ class SizeNodes:
             if node.meta.get("is_size") and not node.users:
                 self._graph.erase_node(node)
 
-    def _once(self, function: Callable[..., Any], args: tuple[Any, ...]) -> MakeNode:
+    def _once(self, args: tuple[Any, ...], varies: bool) -> MakeNode:
         made: list[fx.Node] = []
 
         def make() -> fx.Node:
             if not made:
-                made.append(self._call(function, args))
+                item = self._graph.call_function(operator.getitem, args)
+                made.append(self._described(item, varies))
             return made[0]
 
         return make
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> fx.Node:
-        return self._described(self._graph.call_function(function, args))
+        varies = any(arg.meta["varies"] for arg in args if isinstance(arg, fx.Node))
+        return self._described(self._graph.call_function(function, args), varies)
 
-    def _described(self, node: fx.Node) -> fx.Node:
-        node.meta.update(scope=self._scope(), fixed=False, is_size=True)
+    def _described(self, node: fx.Node, varies: bool) -> fx.Node:
+        node.meta.update(scope=self._scope(), fixed=True, is_size=True, varies=varies)
         return node
+
+
+def _is_counted(node: fx.Node) -> bool:
+    return bool(node.meta.get("counted"))

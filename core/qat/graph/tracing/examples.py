@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 
-def noise_like(args: Any) -> Any:
+def noise_like(args: Any, seed: int = 1) -> Any:
     """Other data of the same kinds, shapes, dtypes and ranges; numbers beside tensors stay."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
 
     def other(x: Any) -> Any:
         if not isinstance(x, Tensor) or x.numel() == 0:
@@ -44,6 +45,24 @@ def with_two(args: Any) -> Any:
         return torch.cat([x, next(others)]) if is_batched else x
 
     return fx.node.map_aggregate(args, doubled)
+
+
+def of_sizes(args: Any, sizes: Sequence[int]) -> list[Any]:
+    """Noise like ``args`` in batches of these sizes; none where no one size is that of a batch."""
+    if len({len(x) for x in _batched(args)}) != 1:
+        return []
+    (size,) = {len(x) for x in _batched(args)}
+    made = []
+    for wanted in sizes:
+        parts = [noise_like(args, seed) for seed in range(1, 2 + (wanted - 1) // size)]
+        pieces = iter([*zip(*map(_batched, parts), strict=True)])
+
+        def cut(x: Any, pieces: Any = pieces, wanted: int = wanted) -> Any:
+            is_batched = isinstance(x, Tensor) and x.dim() > 0
+            return torch.cat(next(pieces))[:wanted] if is_batched else x
+
+        made.append(fx.node.map_aggregate(args, cut))
+    return made
 
 
 def _batched(args: Any) -> list[Tensor]:

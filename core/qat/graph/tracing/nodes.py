@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import _extract_tensor_metadata
@@ -21,6 +23,16 @@ RANDOM = frozenset(
     "rand randn randint randperm rand_like randn_like randint_like bernoulli bernoulli_ normal "
     "normal_ uniform_ multinomial poisson random_ exponential_ dropout dropout_ feature_dropout "
     "alpha_dropout dropout1d dropout2d dropout3d feature_alpha_dropout rrelu".split()
+)
+#: Functions whose results are as large as the values of their arguments say.
+_COUNTING = frozenset(
+    "nonzero argwhere masked_select unique unique_consecutive _unique2 unique_dim bincount "
+    "repeat_interleave nms".split()
+)
+#: Functions whose results are as large as their first argument, beside those that change it.
+_AS_LARGE = frozenset(
+    "setitem index_add index_copy index_fill index_put scatter scatter_add scatter_reduce "
+    "masked_fill masked_scatter new_zeros new_ones new_full new_empty new_tensor".split()
 )
 
 
@@ -104,6 +116,10 @@ class TensorNodes:
             and name_of(node.target) not in RANDOM
             and all(each.meta.get("fixed", False) for each in arguments)
         )
+        node.meta["counted"] = _is_counted(node, value)
+        node.meta["varies"] = node.op == "placeholder" or any(
+            each.meta.get("varies", False) for each in arguments
+        )
         if has_tensors(value) and type(value) in (Tensor, nn.Parameter, tuple, list, dict):
             node.meta["tensor_meta"] = _metadata(value)
 
@@ -176,6 +192,8 @@ class TensorNodes:
             return value.node
         if isinstance(value, torch.Size):
             return tuple(map(self.argument, value))
+        if isinstance(value, numpy.generic):
+            return value.item()
         if isinstance(value, PackedSequence):
             return self._made(value, value._asdict())
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -185,6 +203,9 @@ class TensorNodes:
         if isinstance(value, slice):
             parts = (value.start, value.stop, value.step)
             return slice(*map(self.argument, parts))
+        if type(value) is OrderedDict:
+            items = [(key, self.argument(item)) for key, item in value.items()]
+            return self._described_call(OrderedDict, (items,), {})
         if isinstance(value, Mapping) and type(value).__module__ in ("builtins", "collections"):
             return {key: self.argument(item) for key, item in value.items()}
         if isinstance(value, fx.node.base_types) or value is None or value is ...:
@@ -198,9 +219,25 @@ class TensorNodes:
 
     def _made(self, value: Any, parts: Mapping[str, Any]) -> fx.Node:
         given = {key: self.argument(part) for key, part in parts.items()}
-        node = self._graph.call_function(type(value), (), given)
+        return self._described_call(type(value), (), given)
+
+    def _described_call(self, kind: Any, args: Any, kwargs: Any) -> fx.Node:
+        node = self._graph.call_function(kind, args, kwargs)
         node.meta["scope"] = self._scope()
         return node
+
+
+def _is_counted(node: fx.Node, value: Any) -> bool:
+    """Whether the values in a batch, not only its shape, say how large ``value`` is."""
+    name = name_of(node.target)
+    if name in _COUNTING or (name == "where" and len(node.args) + len(node.kwargs) == 1):
+        return True
+    if name == "getitem" and any(map(_is_mask, node.all_input_nodes[1:])):
+        return True
+    as_large = name in _AS_LARGE or (name.endswith("_") and not name.endswith("__"))
+    sources = node.all_input_nodes[:1] if as_large else node.all_input_nodes
+    is_number = isinstance(value, Tensor) and value.dim() == 0
+    return not is_number and any(each.meta.get("counted", False) for each in sources)
 
 
 def _metadata(value: Any) -> Any:
@@ -217,6 +254,10 @@ def _is_same(a: Any, b: Any) -> bool:
         return bool(a.function == b.function)
     is_tensor = isinstance(a, Tensor) and isinstance(b, Tensor)
     return is_tensor and a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.dtype == b.dtype
+
+
+def _is_mask(node: fx.Node) -> bool:
+    return getattr(node.meta.get("tensor_meta"), "dtype", None) in (torch.bool, torch.uint8)
 
 
 def _itself(node: fx.Node) -> fx.Node:

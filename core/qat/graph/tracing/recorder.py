@@ -80,6 +80,8 @@ class Recorder(TorchFunctionMode):
             made the call, ``tensor_meta``, and ``of_input``, whether the input flows into it.
         batch_norms: paths of modules whose batch norm is computed by the plain module of torch.
         failed_in: path of the module whose ``forward`` raised, if one did.
+        depends_on_batch: whether Python went its way by something that another batch may change:
+            a comparison of batch sizes, a number computed from one, how many values are selected.
         calls: for each call of a module that is not kept whole, in the order of their ends: its
             path and the node of the first tensor that it gave.
     """
@@ -98,6 +100,7 @@ class Recorder(TorchFunctionMode):
         self._sizes = SizeNodes(self.graph, lambda: self._scopes[-1])
         self._switches = _switches()
         self.failed_in = ""
+        self.depends_on_batch = False
         self.batch_norms: set[str] = set()
 
     # --- running ---
@@ -179,7 +182,7 @@ class Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = name_of(func)
+        name, func = name_of(func), _unwrapped(func)
         if name in UNRECORDED:
             return func(*plain(args), **plain(kwargs))
         if _switches() != self._switches:
@@ -188,9 +191,13 @@ class Recorder(TorchFunctionMode):
             return self._read(name, func, args, kwargs)
         if name in ("shape", "size", "numel", "nelement"):
             return self._sized(name, func, args, kwargs)
+        if name == "__set__" and func.__self__.__name__ == "data":
+            raise self._untraceable("forward puts other data into a tensor")
         if name == "register_hook":
             raise self._untraceable("forward registers a hook on a tensor")
         if name == "__iter__":
+            if self._nodes.node(args[0]).meta.get("counted", False):
+                raise self._untraceable("forward loops over values that are selected")
             return iter(self._called("call_method", "unbind", Tensor.unbind, (args[0], 0), {}))
         if func is F.batch_norm:
             return self._batch_norm(args, kwargs)
@@ -268,7 +275,9 @@ class Recorder(TorchFunctionMode):
 
     def _read(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
         for tensor in tensors_in((args, kwargs)):
-            if not self._nodes.node(tensor).meta.get("fixed", False):
+            meta = self._nodes.node(tensor).meta
+            self.depends_on_batch |= meta.get("varies", False)
+            if not meta.get("fixed", False):
                 does = "branches on" if name == "__bool__" else "reads numbers from"
                 raise self._untraceable(f"forward {does} the values of a tensor")
         return func(*plain(args), **plain(kwargs))
@@ -277,11 +286,30 @@ class Recorder(TorchFunctionMode):
         sizes = func(*plain(args), **plain(kwargs))
         if args[0].is_nested:
             return sizes
+        node = self._nodes.node(args[0])
+        counted = node.meta.get("counted", False)
+        self.depends_on_batch |= counted  # for i in range(count), of which nobody is told
+        compared = self._count_compared if counted else self._batch_compared
         axis = kwargs.get("dim", args[1] if name == "size" and len(args) > 1 else None)
-        return self._sizes.traced(sizes, self._nodes.node(args[0]), axis)
+        if axis is not None:
+            axis = range(args[0].dim())[axis]
+        return self._sizes.traced(sizes, node, compared, axis)
+
+    def _batch_compared(self) -> None:
+        self.depends_on_batch = True
+
+    def _count_compared(self) -> None:
+        raise self._untraceable("forward branches on how many values are selected")
 
     def _untraceable(self, reason: str) -> Untraceable:
         return Untraceable(self._scopes[-1], reason)
+
+
+def _unwrapped(function: Any) -> Any:
+    """The method of tensors that an operator such as ``**`` calls."""
+    inside = getattr(function, "__wrapped__", None)
+    is_method = inside is not None and getattr(Tensor, name_of(inside), None) == inside
+    return inside if is_method else function
 
 
 def _is_getter(function: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from qat.graph.tracing.examples import fresh
+from qat.graph.tracing.python_state import attributes_put_back
 from qat.graph.tracing.values import tensors_in
 
 #: Largest difference, relative to the largest magnitude: the same steps may be summed in another
@@ -147,7 +148,11 @@ def _difference(wanted: Outcome, made: Outcome) -> str | None:
     for expected, got in zip(wanted.outputs, made.outputs, strict=True):
         if not _is_close(expected, got):
             return "the outputs differ"
-    changed = [name for name, x in wanted.state.items() if not _is_close(x, made.state[name])]
+    changed = [
+        name
+        for name, x in wanted.state.items()
+        if name in made.state and not _is_close(x, made.state[name])
+    ]
     if changed:
         return f"the buffer {changed[0]} is updated differently"
     if wanted.learns is not None and made.learns is not None and wanted.learns != made.learns:
@@ -236,7 +241,7 @@ def _parent(name: str) -> str:
 
 @contextmanager
 def state_put_back(model: nn.Module, original: nn.Module) -> Iterator[None]:
-    """Buffers, parameters and random states as they were before the block.
+    """Buffers, parameters, other attributes and random states as they were before the block.
 
     Args:
         model: to run in the block; a copy of ``original`` with tensors of its own.
@@ -245,7 +250,22 @@ def state_put_back(model: nn.Module, original: nn.Module) -> Iterator[None]:
     buffers = [*model.buffers()]
     before = [buffer.detach().clone() for buffer in buffers]
     parameters = [*zip(model.parameters(), original.parameters(), strict=True)]
-    versions = [parameter._version for parameter, _ in parameters]
+    versions = [(parameter._version, parameter.data_ptr()) for parameter, _ in parameters]
+    with random_states_put_back(), attributes_put_back(model):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, old in zip(buffers, before, strict=True):
+                    buffer.copy_(old)
+                for (parameter, old), version in zip(parameters, versions, strict=True):
+                    if (parameter._version, parameter.data_ptr()) != version:
+                        parameter.data = old.detach().clone()  # few models write into them
+
+
+@contextmanager
+def random_states_put_back() -> Iterator[None]:
+    """The random numbers of torch, Python and NumPy go on as if nothing had been drawn."""
     python, of_numpy = random.getstate(), numpy.random.get_state()
     devices = [*range(torch.cuda.device_count())] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
@@ -254,9 +274,3 @@ def state_put_back(model: nn.Module, original: nn.Module) -> Iterator[None]:
         finally:
             random.setstate(python)
             numpy.random.set_state(of_numpy)
-            with torch.no_grad():
-                for buffer, old in zip(buffers, before, strict=True):
-                    buffer.copy_(old)
-                for (parameter, old), version in zip(parameters, versions, strict=True):
-                    if parameter._version != version:  # few models write into their parameters
-                        parameter.copy_(old)

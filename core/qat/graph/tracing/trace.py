@@ -8,6 +8,7 @@ something else than its recording, is kept whole, in Python.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,9 +19,10 @@ from qat.graph.layers import WEIGHT_LAYERS
 from qat.graph.model import ConvertedModel
 from qat.graph.tracing.batch_norms import plain_batch_norm
 from qat.graph.tracing.copying import copy_sharing_tensors, copy_with_own_tensors
-from qat.graph.tracing.examples import fresh, noise_like, with_two
+from qat.graph.tracing.examples import fresh, noise_like, of_sizes, with_two
 from qat.graph.tracing.nodes import Untraceable
 from qat.graph.tracing.one_graph import make_dropouts_modules, same_steps
+from qat.graph.tracing.python_state import numbers_of
 from qat.graph.tracing.recorder import Recorder
 from qat.graph.tracing.same_function import (
     Difference,
@@ -35,7 +37,8 @@ from qat.torchscript import is_scripted
 
 #: torch's modules that compute in Python with layers inside; those are what is quantized.
 _MADE_OF_LAYERS = (
-    nn.Bilinear,  # a function of two inputs; its weight is quantized where that is called
+    nn.Bilinear,  # a function with a weight, which is quantized where that is called
+    nn.EmbeddingBag,
     nn.Transformer,
     nn.TransformerEncoder,
     nn.TransformerDecoder,
@@ -65,6 +68,16 @@ class Trace:
 
 #: Where Python draws numbers, it may take one way with one seed and another with the next.
 _SEEDS = (1, 2, 3, 4, 5)
+#: And where it looks at the size of the batch, one way for some sizes.
+_SIZES = (1, 2, 3, 5, 8)
+
+
+#: How the note begins.
+_MOVED = "forward changes numbers that Python keeps,"
+
+
+class GrowingModel(ValueError):
+    """The model has layers that it makes in its first call."""
 
 
 class TraceFailure(Exception):
@@ -98,8 +111,15 @@ def trace(model: nn.Module, example: Example) -> Trace:
         example: one batch as the model takes it: a tensor, or a tuple of the arguments.
     Raises:
         TraceFailure: the model's own ``forward`` cannot be recorded, or does not run.
+        GrowingModel: layers are made, or their shapes known, in the first call only.
     """
     args = example if isinstance(example, tuple) else (example,)
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise GrowingModel(
+                f"the shape of {name!r} is not known before the model is called first: call the "
+                "model once with a batch, then convert it."
+            )
     tracing = _Tracing(model, copy_with_own_tensors(model), args)
     while True:
         try:
@@ -121,6 +141,7 @@ class _Recording:
     args: tuple[Any, ...]
     outcome: Outcome
     draws_in_python: bool
+    depends_on_batch: bool
 
 
 class _Tracing:
@@ -180,15 +201,47 @@ class _Tracing:
         try:
             with state_put_back(self.subject, self.model):
                 before = seeded(python_draws, ())
+                numbers = numbers_of(self.subject)
                 result = seeded(lambda *given: recorder.run(given, names), args)
+                self._look_at_what_moved(numbers)
                 made = outcome(result, self.subject)
                 draws = python_draws() != before
+        except GrowingModel:
+            raise
         except Exception as error:
             reason = f"{type(error).__name__}: {_first_line(error)}"
             if not self._runs(args):
                 raise TraceFailure(reason) from error
             raise Untraceable(recorder.failed_in, reason) from error
-        return _Recording(recorder.graph, recorder.calls, recorder.batch_norms, args, made, draws)
+        return _Recording(
+            recorder.graph,
+            recorder.calls,
+            recorder.batch_norms,
+            args,
+            made,
+            draws,
+            recorder.depends_on_batch,
+        )
+
+    def _look_at_what_moved(self, numbers: Mapping[str, Any]) -> None:
+        known = {name for name, _ in self.model.named_parameters()}
+        new = [name for name, _ in self.subject.named_parameters() if name not in known]
+        if new:
+            raise GrowingModel(
+                f"forward adds {new[0]!r} to the model when it is called first: call the model "
+                "once with a batch, then convert it."
+            )
+        now = numbers_of(self.subject)
+        moved = [
+            name
+            for name, item in numbers.items()
+            if now.get(name) != item and not name.startswith(tuple(f"{n}." for n in self.whole))
+        ]
+        if moved and not any(note.startswith(_MOVED) for note in self.notes):
+            self.notes.append(
+                f"{_MOVED} {', '.join(moved)}: in the converted model that stays as it is now, "
+                "and so do branches on it"
+            )
 
     def _runs(self, args: tuple[Any, ...]) -> bool:
         try:
@@ -217,6 +270,9 @@ class _Tracing:
         is_one = training is not None and training.graph is evaluation.graph
         other = noise_like(self.args if is_one else with_two(self.args))
         found = self._difference(traced, evaluation, False, other)
+        found = found or self._difference_by_batch(traced, evaluation, False)
+        if training is not None and not is_one:
+            found = found or self._difference_by_batch(traced, training, True)
         if found is not None or training is None:
             return found
         if not training.draws_in_python:
@@ -250,6 +306,19 @@ class _Tracing:
             return difference_on(args)
         except Exception:  # one that only takes batches of a certain size
             return difference_on(noise_like(self.args))
+
+    def _difference_by_batch(
+        self, traced: ConvertedModel, of: _Recording, training: bool
+    ) -> Difference | None:
+        """Where batches of some size are treated in another way."""
+        for other in of_sizes(of.args, _SIZES) if of.depends_on_batch else []:
+            if not self._runs(other):
+                continue
+            found = self._difference(traced, of, training, other)
+            if found is not None:
+                reason = f"for another batch, {found.reason}"
+                return replace(found, reason=reason)
+        return None
 
     def assembled(self, evaluation: _Recording, training: _Recording | None) -> Trace:
         """The graphs on a copy that shares the tensors of the user's model."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
+from qat.components.one_pass import one_pass
 from qat.nn.base.checks import check_float_class
 from qat.nn.base.make_proxy import Quantizer, with_prefix
 from qat.nn.base.output_layer import returned
@@ -156,6 +157,10 @@ class QuantRecurrent(RecurrentParameters):
             The hidden states of the last layer in the layout of ``x``, and the last states by kind,
             layer and direction, [N, H] (or [H]) each.
         """
+        with one_pass():  # ranges have to hold the states of all steps
+            return self._run_layers(x, initial)
+
+    def _run_layers(self, x: Any, initial: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
         is_batched = self._check(x, initial)
         batch_dim = 1
         if not is_batched:

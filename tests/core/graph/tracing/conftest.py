@@ -1,7 +1,10 @@
 """Models as people write them."""
 
+import importlib.util
 import random
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -390,6 +393,17 @@ class HasAConstant(Base):
 
     def forward(self, x):
         return self.classes(self.features(x) + self.table + torch.tensor([1.0]))
+
+
+def _further_models():
+    path = Path(__file__).with_name("further_models.py")
+    spec = importlib.util.spec_from_file_location("further_models", path)
+    sys.modules[spec.name] = found = importlib.util.module_from_spec(spec)  # for pickle
+    spec.loader.exec_module(found)
+    return found.MODELS
+
+
+MODELS.update(_further_models())
 
 
 @pytest.fixture(params=MODELS)

@@ -28,6 +28,10 @@ STAY_PYTHON = {
     "CounterGatesABranch": "gate",
     "OnePartReadsNumbers": "part",
     "DropsLayers": "maybe",
+    "RoutesTokens": "experts",
+    "LooksAtTheBatchSize": "spread",
+    "LimitsANorm": "limited",
+    "DropsRowsByPython": "drop",
 }
 
 
