@@ -9,8 +9,10 @@ from qat.enums import Role, ScalingImplType, choice
 from qat.inject import ExtendedInjector
 from qat.proxy.base import QuantProxy
 from qat.proxy.fusion import fused_arguments
+from qat.proxy.scripted_pass import ScriptedPass
 from qat.proxy.transforms import refuse_transforms
 from qat.tensor import QuantTensor
+from qat.torchscript import is_scripted
 
 
 class ActQuantProxyFromInjector(QuantProxy):
@@ -50,9 +52,15 @@ class ActQuantProxyFromInjector(QuantProxy):
                 # of the value alone: compiled code takes few functions of a QuantTensor
                 x = plain = function(plain)
         if self.is_calibrating:
-            getattr(quantizer, "observe", quantizer)(plain)
+            if self._scripted_pass is not None:
+                self._scripted_pass.call(quantizer, plain)
+            else:
+                getattr(quantizer, "observe", quantizer)(plain)
             return x
-        made = quantizer(plain) if fused is None else quantizer(plain, *fused)
+        if self._scripted_pass is not None:
+            made = self._scripted_pass.call(quantizer, plain, *(fused or ()))
+        else:
+            made = quantizer(plain) if fused is None else quantizer(plain, *fused)
         return QuantTensor.of_quantizer(made, self.kind, self.training)
 
     @property
@@ -66,6 +74,7 @@ class ActQuantProxyFromInjector(QuantProxy):
         kind = self._declared("scaling_impl_type", ScalingImplType.STATS)
         kind = choice(ScalingImplType, kind, "scaling_impl_type")
         self.is_dynamic = kind is ScalingImplType.DYNAMIC
+        self._scripted_pass = ScriptedPass() if is_scripted(self.tensor_quant) else None
         if "activation_impl" in self._modules:
             self.threshold_decides = self._has_learned_bounds()
 

@@ -8,8 +8,9 @@ from qat.components.one_pass import one_pass
 from qat.graph import LayerMatch, QuantizerChoice, Role, Rule, quantize_model
 from qat.nn import QuantCat, QuantEltwiseAdd, QuantIdentity
 from qat.ptq import calibration_mode
-from qat.quantizers import Int8ActPerTensorFloat
+from qat.quantizers import Int8ActPerTensorFloat, ShiftedUint8ActPerTensorFloat
 
+pytestmark = pytest.mark.usefixtures("backend")
 MAX = Int8ActPerTensorFloat.let(scaling_stats_op="max", collect_stats_steps=10)
 
 
@@ -63,6 +64,30 @@ def test_quantizer_counts_passes_and_not_calls():
     assert (int(scaling.counter), scaling.buffer.item()) == (1, 2.0)
     layer(batch(1.0)[0])  # outside of any pass: one of its own
     assert int(scaling.counter) == 2
+
+
+def test_the_last_pass_that_is_collected_counts_all_of_its_calls():
+    first, last = (torch.tensor([1.0, 2.0]), torch.tensor([4.0, 0.0])), (torch.ones(2) * 8,) * 2
+    layer = QuantEltwiseAdd(MAX.let(collect_stats_steps=2, scaling_stats_momentum=None), None)
+    for operands in (first, first[::-1], last):
+        layer(*operands)
+    assert layer.input_quant.scale().item() == pytest.approx(4 / 128)
+
+
+def test_a_grid_with_a_zero_point_holds_both_ends_of_all_operands(collected):
+    quant = ShiftedUint8ActPerTensorFloat.let(
+        scaling_stats_op="min_max", scaling_stats_momentum=None, zero_point_stats_momentum=None,
+        collect_stats_steps=10,
+    )  # fmt: skip
+    above, around, far = torch.tensor([0.0, 5.0]), torch.tensor([-3.0, 3.0]), torch.ones(2)
+    for operands in ((above, around), (around, above)):
+        layer = collected(QuantEltwiseAdd(quant, None), [operands, (2 * operands[0], far)])
+        lows = [min(0.0, -3.0), 2 * float(operands[0].min())]
+        highs = [5.0, 2 * float(operands[0].max())]
+        width = (sum(highs) - sum(lows)) / 2
+        assert layer.input_quant.scale().item() == pytest.approx(width / 255)
+        zero = layer.input_quant.zero_point().item()
+        assert zero == pytest.approx(-sum(lows) / 2 / (width / 255), abs=0.51)
 
 
 class Shared(nn.Module):

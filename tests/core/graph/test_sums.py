@@ -1,4 +1,4 @@
-"""Sums of tensors with a grid each, and factors that stay in float.
+"""Sums of tensors with a grid each, and factors that stay float."""
 
 import pytest
 import torch

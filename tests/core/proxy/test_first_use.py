@@ -82,6 +82,12 @@ def test_however_the_weights_got_there(give):
     assert torch.equal(layer(torch.eye(64)), wanted(torch.eye(64)))
 
 
+@pytest.mark.parametrize("backend", ["jit"], indirect=True)
+@pytest.mark.parametrize("name", ["TTQWeight", "Int8WeightNormL2PerChannelFixedPoint"])
+def test_whoever_compiles_the_quantizer(name, backend):
+    test_scale_is_that_of_a_layer_built_on_the_weights(name)
+
+
 def test_parameters_keep_their_identity_and_the_second_use_leaves_them():
     layer = layer_with(Int8WeightPerChannelFloat.let(scaling_impl_type="parameter_from_stats"))
     before = dict(layer.named_parameters())

@@ -45,7 +45,7 @@ def check(proxy, x):
         q = (x.value / x.scale + x.zero_point).round()
         assert q.min() >= x.format.min_value and q.max() <= x.format.max_value
         assert x.format.bits == float(x.bit_width)
-    if x.format is not None and type(proxy.tensor_quant).__name__ != "TwoSidedTernaryQuant":
+    if x.format is not None and not getattr(proxy.tensor_quant, "has_two_scales", False):
         check_granularity(proxy, x)  # TTQ has two scales, of positive and of negative weights
 
 

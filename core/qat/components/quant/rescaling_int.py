@@ -97,11 +97,18 @@ class RescalingIntQuant(jit.ScriptModule):
         else:
             scale = scale_from_threshold(threshold, int_range)
         zero_point = self.zero_point_impl(x, scale, bit_width)
+        if not jit.is_scripting():
+            self._hold_both_ends()
         if self.fuses_activation:
             y = self.int_quant(scale, zero_point, bit_width, x, bounds)
         else:
             y = self.int_quant(scale, zero_point, bit_width, activated(x, bounds))
         return y, scale, zero_point, bit_width
+
+    def _hold_both_ends(self) -> None:
+        scaling, zero_point = self.scaling_impl, self.zero_point_impl
+        if isinstance(scaling, RunningStats) and isinstance(zero_point, RunningStats):
+            scaling.hold_both_ends(zero_point)
 
     def observe(self, x: Tensor) -> None:
         """Let the parts that take statistics see ``x``, which is not quantized."""
@@ -112,6 +119,7 @@ class RescalingIntQuant(jit.ScriptModule):
         if not torch.compiler.is_compiling() and all(isinstance(p, RunningStats) for p in parts):
             for part in parts:
                 part.take_statistics(x)
+            self._hold_both_ends()
             return
         bit_width = self.msb_clamp_bit_width_impl()
         threshold = scaling(x)

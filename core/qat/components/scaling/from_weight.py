@@ -128,8 +128,6 @@ class ParameterFromStatsFromParameterScaling(ParameterScaling):
         restrict_scaling_impl, scaling_min_val: as for :class:`ParameterScaling`.
     """
 
-    starts_from_weights = True
-
     def __init__(
         self,
         scaling_stats_impl: nn.Module,
@@ -144,3 +142,4 @@ class ParameterFromStatsFromParameterScaling(ParameterScaling):
         init = stats_over(tracked_parameter_list, view, scaling_stats_impl, scaling_shape)
         init = lower_bound(scaling_min_val, restrict_scaling_impl)(init)
         super().__init__(init, scaling_shape, restrict_scaling_impl, scaling_min_val)
+        self.starts_from_weights = True  # of the instance: TorchScript keeps it

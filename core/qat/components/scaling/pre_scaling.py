@@ -55,8 +55,6 @@ class ParameterPreScalingWeightNorm(nn.Module):
         arXiv:2308.13504.
     """
 
-    starts_from_weights = True
-
     def __init__(
         self,
         normalize_stats_impl: nn.Module,
@@ -67,6 +65,7 @@ class ParameterPreScalingWeightNorm(nn.Module):
         pre_scaling_min_val: Optional[float] = None,
     ) -> None:
         super().__init__()
+        self.starts_from_weights = True  # of the instance: TorchScript keeps it
         if len(tracked_parameter_list) != 1:
             raise ValueError(
                 f"a weight norm is learned for one layer, but {len(tracked_parameter_list)} share "

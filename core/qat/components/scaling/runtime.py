@@ -61,6 +61,8 @@ class _RunningStats(PositiveScale):
         self._seen = 0
         self._seen_in = (0, 0)  # the state of the counter that this was read from: none yet
         self._pass: Any = None  # number, state of the counter, buffer before it, statistic
+        self._last: Optional[Tensor] = None  # statistic of the last call in a pass
+        self._high: Any = None  # number of a pass, highest number of the intervals in it
 
     def observe(self, x: Tensor) -> Tensor:
         return self.clamp_scaling(self.stats(self.stats_input_view_shape_impl(x.detach())))
@@ -84,6 +86,11 @@ class _RunningStats(PositiveScale):
             self._seen_in = _state_of(self.counter)
         return self._seen
 
+    def _is_further_call(self) -> bool:
+        """Whether the forward pass that is running has called this already."""
+        known, number = self._pass, current_pass()
+        return number != 0 and known is not None and known[:2] == (number, self._seen_in)
+
     def average_in_place(self, stats: Tensor) -> None:
         """Take ``stats`` into ``buffer``, and count it.
 
@@ -92,9 +99,9 @@ class _RunningStats(PositiveScale):
         stats = stats.to(self.buffer.dtype)
         seen, number = self.tensors_seen(), current_pass()
         if number != 0:
-            known = self._pass
-            if known is not None and known[:2] == (number, self._seen_in):
-                before, largest = known[2:]
+            self._last = stats
+            if self._is_further_call():
+                before, largest = self._pass[2:]
                 stats = torch.where(stats.abs() > largest.abs(), stats, largest)
                 self.buffer.copy_(before)
                 seen -= 1
@@ -107,6 +114,26 @@ class _RunningStats(PositiveScale):
         self._seen = seen + 1
         self._seen_in = _state_of(self.counter)
         self._pass = None if number == 0 else (number, self._seen_in, before, stats)
+
+    def hold_both_ends(self, lowest: "_RunningStats") -> None:
+        """Hold what the calls of a forward pass reach at either end, not the widest of them.
+
+        To be called after ``lowest`` has seen the same tensor as this. This one's statistic is the
+        width of an interval, that of ``lowest`` where it begins.
+        """
+        width, low, number = self._last, lowest._last, current_pass()
+        self._last = lowest._last = None
+        if width is None or low is None or number == 0:
+            return
+        with torch.no_grad():
+            high = width + low
+            if self._high is not None and self._high[0] == number:
+                high = torch.maximum(high, self._high[1])
+                self.average_in_place(high - lowest._pass[3])
+                self._last = None
+                if isinstance(self, ParameterFromRuntimeStatsScaling):
+                    self.value.copy_(self.restrict_preprocess(self.buffer))
+            self._high = number, high
 
     def take_statistics(self, x: Tensor) -> None:
         """What calibration needs of a call: the average, and no scale.
@@ -254,16 +281,17 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
         return stored
 
     def _collect_eagerly(self, x: Tensor) -> Tensor:
-        left = self.collect_stats_steps - self.tensors_seen()
-        if left <= 0:  # a finished scale was loaded
+        further = self._is_further_call()
+        left = self.collect_stats_steps - self.tensors_seen() + further
+        if left <= 0:  # the pass before was the last, or a finished scale was loaded
             self.collecting = False
             return self.value
-        active = self.counter < self.collect_stats_steps
+        active = self.counter < self.collect_stats_steps + further
         stats = self.observe(x).to(self.value.dtype)
         # The parameter takes part, with a gradient of zero: distributed training waits for each.
         stored = torch.where(active, self.restrict_inplace_preprocess(stats), self.value)
         with torch.no_grad():
             self.average_in_place(stats)
             self.value.copy_(self.restrict_preprocess(self.buffer))
-        self.collecting = left > 1
+        self.collecting = left > 1 or current_pass() != 0
         return stored

@@ -104,7 +104,6 @@ class LearnedTwoSidedScaling(nn.Module):
     """
 
     has_two_scales = True
-    starts_from_weights = True
 
     def __init__(
         self,
@@ -114,6 +113,7 @@ class LearnedTwoSidedScaling(nn.Module):
         scaling_shape: Tuple[int, ...] = SCALAR_SHAPE,
     ) -> None:
         super().__init__()
+        self.starts_from_weights = True  # of the instance: TorchScript keeps it
         mean = _MeanOfChosen(scaling_stats_input_view_shape_impl, scaling_shape)
         with torch.no_grad():
             weight = tracked_parameter_list[0].detach()

@@ -90,8 +90,6 @@ class ParameterFromStatsFromParameterZeroPoint(ParameterZeroPoint):
     Gradient: as of :class:`ParameterZeroPoint`.
     """
 
-    starts_from_weights = True
-
     def __init__(
         self,
         int_quant: Any,
@@ -104,3 +102,4 @@ class ParameterFromStatsFromParameterZeroPoint(ParameterZeroPoint):
         view = zero_point_stats_input_view_shape_impl
         lowest = stats_over(tracked_parameter_list, view, zero_point_stats_impl, zero_point_shape)
         super().__init__(lowest, int_quant, quantize_zero_point, zero_point_shape)
+        self.starts_from_weights = True  # of the instance: TorchScript keeps it

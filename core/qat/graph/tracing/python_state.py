@@ -1,4 +1,4 @@
-"""Attributes of modules that are no parameters, as they were before a run."""
+"""Attributes of modules, as they were before a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further models as people write them: caches, counts of a batch, recurrent parts, own outputs."""
+"""Models with caches, counts of a batch, recurrent parts or own outputs."""
 
 import math
 import random
@@ -87,7 +87,7 @@ class OperatorsAndNumbersOfNumpy(Base):
         x = (x - torch.from_numpy(self.middle)[:, None, None]) * self.scale
         x = self.tokens(x)
         x = x / (x**2).mean(-1, keepdim=True).sqrt()
-        x = 2**x - (1 - x) // numpy.int64(3)
+        x = 2**x - (1 - x).detach() // numpy.int64(3)
         x **= 2
         return self.fc(x.mean(1))
 
