@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qat.components.scaling import awaits_statistics
+
 # The average of few steps must not hang on to the start: after n of them the decay is at most
 # (1 + n) / (10 + n), which comes to 0.9 after 80 steps and to 0.999 after 9000.
 EARLY = 10
@@ -68,7 +70,7 @@ class WeightAverage(NoAverage):
             else p.detach().clone()
             for name, p in self._parameters.items()
         }
-        self._collecting = [m for m in model.modules() if _is_collecting(m)]
+        self._collecting = [m for m in model.modules() if awaits_statistics(m)]
 
     def begin_again(self, names: Collection[str]) -> None:
         """Forget the averages of these parameters: :meth:`follow` copies them anew."""
@@ -80,7 +82,7 @@ class WeightAverage(NoAverage):
         averages, weights = list(self._averages.values()), list(self._parameters.values())
         if self._collecting:  # the step that ends the phase still sets scales
             torch._foreach_copy_(averages, weights)
-            self._collecting = [module for module in self._collecting if module.collecting]
+            self._collecting = [m for m in self._collecting if awaits_statistics(m)]
             return
         decay = min(self.decay, (1 + self.steps) / (EARLY + self.steps))
         torch._foreach_lerp_(averages, weights, 1 - decay)
@@ -107,8 +109,3 @@ class WeightAverage(NoAverage):
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state` returned, once :meth:`follow` is called."""
         self.steps, self._averages = int(state["steps"]), dict(state["weights"])
-
-
-def _is_collecting(module: nn.Module) -> bool:
-    """A learned scale in its statistics phase; a running scale collects without end."""
-    return hasattr(module, "collect_stats_steps") and bool(getattr(module, "collecting", False))

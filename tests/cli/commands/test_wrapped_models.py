@@ -34,7 +34,7 @@ class Own(nn.Module):
         self.scale = nn.Parameter(torch.ones(256, num_classes))
 
     def forward(self, x):
-        return torch.einsum("nk,kc->nc", torch.relu(x).flatten(1), self.scale.abs())
+        return (torch.relu(x).flatten(1)[:, :, None] * self.scale.abs()).sum(1)
 """
 
 

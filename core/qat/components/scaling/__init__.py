@@ -38,6 +38,7 @@ from qat.components.scaling.lsq import LSQStep as LSQStep
 from qat.components.scaling.lsq import StepIntScaling as StepIntScaling
 from qat.components.scaling.lsq_plus import LSQPlusStep as LSQPlusStep
 from qat.components.scaling.lsq_plus import LSQPlusZeroPoint as LSQPlusZeroPoint
+from qat.components.scaling.phase import awaits_statistics as awaits_statistics
 from qat.components.scaling.phase import collects_statistics as collects_statistics
 from qat.components.scaling.phase import finish_collecting as finish_collecting
 from qat.components.scaling.phase import finish_statistics as finish_statistics

@@ -8,6 +8,8 @@ from typing import Any, Dict
 import torch
 from torch import nn
 
+from qat.torchscript import is_scripted
+
 #: Training calls that no run reaches: collect for as long as the caller wishes.
 _WITHOUT_END = 2**62
 _SETTINGS = ("collect_stats_steps", "true_average", "collecting")
@@ -39,6 +41,19 @@ def finish_statistics(model: nn.Module) -> int:
                 scaling.collecting = int(scaling.counter) < scaling.collect_stats_steps
             left += int(scaling.collecting)
     return left
+
+
+def awaits_statistics(module: Any) -> bool:
+    """Whether ``module`` is a learned scale that takes statistics in the next training call.
+
+    A running scale (``RuntimeStatsScaling``) takes them without end and is none. On a GPU this
+    waits for the steps before only where the quantizer is scripted.
+    """
+    if not hasattr(module, "collect_stats_steps") or not getattr(module, "collecting", False):
+        return False
+    if is_scripted(module):
+        return int(module.counter) < int(module.collect_stats_steps)
+    return bool(module.is_unfinished())
 
 
 def statistics_left(model: nn.Module) -> int:

@@ -255,8 +255,12 @@ class ParameterFromRuntimeStatsScaling(_RunningStats):
         """As for any module; entering training also sets the switch by the counter."""
         super().train(mode)
         if mode and not self.counter.is_meta:
-            self.collecting = self.tensors_seen() < self.collect_stats_steps
+            self.collecting = self.is_unfinished()
         return self
+
+    def is_unfinished(self) -> bool:
+        """Whether the next forward pass takes statistics."""
+        return self.tensors_seen() < self.collect_stats_steps
 
     def _collect(self, x: Tensor) -> Tensor:
         if jit.is_scripting():
