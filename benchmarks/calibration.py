@@ -34,6 +34,9 @@ CHANGES: Mapping[str, Sequence[str]] = {
 
 def measure(options: Options) -> list[Row]:
     """A row per kind of statistics."""
+    from qat_cli.engine import keep_freed_memory
+
+    keep_freed_memory()  # as the command does
     torch.manual_seed(0)
     images = [make_batch(options.device)[0] for _ in range(BATCHES)]
     passes = {kind: calibration(make_converted(kind), images) for kind in GOALS}

@@ -1,8 +1,11 @@
 """Additions, their operands on one grid or each tensor on its own."""
 
+import operator
 from collections.abc import Mapping, Sequence
 
-from torch import fx
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
 
 from qat.enums import Site
 from qat.graph.build import built_or_named, check_effect, named_injector
@@ -14,6 +17,8 @@ from qat.graph.rules import Decision
 from qat.graph.sites import Place
 from qat.nn import QuantEltwiseAdd
 from qat.proxy import QuantProxy
+
+_GIVE_NEW_MEMORY = (_BatchNorm, _ConvNd, nn.Linear)
 
 
 def convert_add(
@@ -50,6 +55,7 @@ def convert_add(
     result = [module.output_quant] if _is_on(module.output_quant) else []
     for proxy in [*operands, *result][:1]:
         check_effect(name, Site.ADD, choice, proxy)
+    module.overwrites_first = all(_overwrites_new_memory(converted, each) for each in place.nodes)
     converted.add_submodule(name, module)
     for node in place.nodes:
         call_in_place_of(node, name, [*node.args])
@@ -67,6 +73,15 @@ def readers_of_grids(places: Sequence[Place], decisions: Mapping[str, Decision])
         if is_sum or is_layer:
             found.update(place.nodes)
     return found
+
+
+def _overwrites_new_memory(converted: ConvertedModel, node: fx.Node) -> bool:
+    """Whether the user adds in place to what a layer has just computed."""
+    first = node.args[0]
+    if node.target is not operator.iadd or not isinstance(first, fx.Node):
+        return False
+    module = converted.get_submodule(str(first.target)) if first.op == "call_module" else None
+    return isinstance(module, _GIVE_NEW_MEMORY)
 
 
 def _is_on(proxy: QuantProxy | None) -> bool:

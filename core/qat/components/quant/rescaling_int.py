@@ -12,6 +12,7 @@ from qat.components.scaling.base import PositiveScale
 from qat.components.scaling.from_weight import rows_of_maximum
 from qat.components.scaling.int_scaling import IntScaling, PowerOfTwoIntScaling
 from qat.components.scaling.runtime import RunningStats
+from qat.components.stats.squared_error import searched_once
 from qat.components.zero_point import ZeroZeroPoint
 from qat.ops import (
     NO_BOUNDS,
@@ -117,8 +118,9 @@ class RescalingIntQuant(jit.ScriptModule):
         has_zero_point = type(zero_point) is not ZeroZeroPoint
         parts = [scaling, zero_point] if has_zero_point else [scaling]
         if not torch.compiler.is_compiling() and all(isinstance(p, RunningStats) for p in parts):
-            for part in parts:
-                part.take_statistics(x)
+            with searched_once():
+                for part in parts:
+                    part.take_statistics(x)
             self._hold_both_ends()
             return
         bit_width = self.msb_clamp_bit_width_impl()

@@ -11,7 +11,10 @@ A power above 2 lets what is cut off count for more. What rounding does to a ten
 the layer behind it; what clipping does has one sign and adds up.
 """
 
-from typing import Optional, Tuple
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +34,41 @@ SAMPLES = 300000  # of a row longer than that
 PARTS = 5
 
 
+_local = threading.local()
+
+
+@contextmanager
+def searched_once() -> Iterator[None]:
+    """Within the block, what a search found for a tensor is not searched for again.
+
+    A zero point is searched for a scale that is found: the same search, on the same numbers, as
+    that of the scale. What is known is kept to the end of the block only, with the tensors.
+    """
+    _local.found = {}
+    try:
+        yield
+    finally:
+        _local.found = None
+
+
+def _once(kind: Any, x: Tensor, compute: Callable[..., Any], *how: Any) -> Any:
+    """``compute(x, *how)``, or what is known of it; for eager code."""
+    found = getattr(_local, "found", None)
+    if found is None:
+        return compute(x, *how)
+    key = kind, x.data_ptr(), x.shape, x.stride(), x.dtype, x._version
+    if key not in found:
+        found[key] = x, compute(x, *how)
+    return found[key][1]
+
+
 def _histogram(rows: Tensor, bins: int, samples: int) -> Tuple[Tensor, Tensor]:
     numbers = rows.detach().float()
     low, high = torch.aminmax(numbers)
     width = (high - low) / bins
     if not bool(torch.isfinite(width)) or float(width) <= 0.0:
         return rows, torch.ones_like(rows[:, :1])
-    step = max(1, numbers.shape[1] // samples) | 1  # odd: sizes of images are even
+    step = -(-numbers.shape[1] // samples) | 1  # odd: sizes of images are even
     counts = torch.histc(numbers[:, ::step], bins, float(low), float(high)).reshape(1, -1)
     middles = low + (torch.arange(bins, device=rows.device) + 0.5) * width
     return middles.reshape(1, -1), counts
@@ -89,7 +120,8 @@ class _FractionSearch(nn.Module):
         elif torch.compiler.is_compiling():  # bins depend on the numbers, shapes may not
             return rows, torch.ones_like(rows[:, :1])
         else:
-            return _histogram(rows, self.bins, self.samples)
+            bins, samples = self.bins, self.samples
+            return _once((bins, samples), rows, _histogram, bins, samples)
 
     def best(
         self, rows: Tensor, counts: Tensor, threshold: Tensor, lowest: Tensor
@@ -189,6 +221,14 @@ class MSE(_FractionSearch):
         return self.search_grid_impl(rows, fraction * threshold, fraction * lowest)
 
     def forward(self, x: Tensor) -> Tensor:
+        if jit.is_scripting():
+            return self.search(x)
+        elif torch.compiler.is_compiling():
+            return self.search(x)
+        else:
+            return _once(id(self), x, self.search)
+
+    def search(self, x: Tensor) -> Tensor:
         rows = as_rows(x, self.stats_reduce_dim)
         start = as_column(self.mse_init_op(x.detach()), rows)
         lowest = as_column(self.lowest(x.detach()), rows) if self.is_shifted else start
