@@ -20,7 +20,8 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, training in modes:
-            module.training = training
+            if module.training != training:  # setting an attribute of a module is slow
+                module.training = training
             if isinstance(module, WeightQuantProxyFromInjector):
                 module.forget()  # as train() does
 
@@ -29,5 +30,6 @@ def modes_kept(model: nn.Module) -> Iterator[None]:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Within the block ``model`` is in evaluation mode; every module gets its own mode back."""
     with modes_kept(model):
-        model.eval()
+        if any(module.training for module in model.modules()):
+            model.eval()
         yield

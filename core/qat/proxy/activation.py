@@ -1,5 +1,7 @@
 """The proxy of activations: applies a function, and quantizes what comes out."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -113,14 +115,18 @@ class ActQuantProxyFromInjector(QuantProxy):
         # In evaluation mode and on nothing: a look at the scale must not move any statistics.
         place = self._reference_tensor()
         nothing = torch.zeros(1) if place is None else place.new_zeros(1)
-        self.tensor_quant.eval()  # type: ignore[union-attr]
-        of_rows = getattr(self.tensor_quant, "group_quant", None)
+        quantizer: Any = self.tensor_quant
+        in_training = [module for module in quantizer.modules() if module.training]
+        for module in in_training:
+            module.training = False
+        of_rows = getattr(quantizer, "group_quant", None)
         try:
             if of_rows is not None:  # groups are made of tensors that have their dimension
                 return of_rows(nothing.reshape(1, 1))[index]
-            return self.tensor_quant(nothing)[index]  # type: ignore[misc]
+            return quantizer(nothing)[index]
         finally:
-            self.tensor_quant.train(self.training)  # type: ignore[union-attr]
+            for module in in_training:
+                module.training = True
 
 
 def _plain(x: Tensor | QuantTensor) -> Tensor:

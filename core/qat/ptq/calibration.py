@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from qat.components.scaling import collects_statistics, finish_collecting, start_collecting
 from qat.nn.modes import evaluating
@@ -69,12 +69,16 @@ def _collectors(proxies: list[QuantProxy]) -> list[nn.Module]:
 
 
 def _snapshot(collector: Any) -> dict[str, Any]:
-    tensors = {name: tensor.clone() for name, tensor in collector.state_dict().items()}
+    tensors = [tensor.detach().clone() for tensor in _tensors(collector)]
     return {"tensors": tensors, "collecting": collector.collecting}
 
 
 def _restore(collector: Any, snapshot: dict[str, Any]) -> None:
     with torch.no_grad():
-        for name, tensor in collector.state_dict().items():
-            tensor.copy_(snapshot["tensors"][name])
+        for tensor, before in zip(_tensors(collector), snapshot["tensors"], strict=True):
+            tensor.copy_(before)
     collector.collecting = snapshot["collecting"]
+
+
+def _tensors(collector: nn.Module) -> list[Tensor]:
+    return [*collector.parameters(), *collector.buffers()]

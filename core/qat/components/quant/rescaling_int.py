@@ -115,14 +115,16 @@ class RescalingIntQuant(jit.ScriptModule):
         """Let the parts that take statistics see ``x``, which is not quantized."""
         scaling: Any = self.scaling_impl
         zero_point: Any = self.zero_point_impl
-        has_zero_point = type(zero_point) is not ZeroZeroPoint
-        parts = [scaling, zero_point] if has_zero_point else [scaling]
-        if not torch.compiler.is_compiling() and all(isinstance(p, RunningStats) for p in parts):
-            with searched_once():
-                for part in parts:
-                    part.take_statistics(x)
-            self._hold_both_ends()
-            return
+        if isinstance(scaling, RunningStats) and not torch.compiler.is_compiling():
+            if type(zero_point) is ZeroZeroPoint:
+                scaling.take_statistics(x)
+                return
+            if isinstance(zero_point, RunningStats):
+                with searched_once():
+                    scaling.take_statistics(x)
+                    zero_point.take_statistics(x)
+                self._hold_both_ends()
+                return
         bit_width = self.msb_clamp_bit_width_impl()
         threshold = scaling(x)
         if not self.is_one_op:  # then zero points may take statistics as well
