@@ -1,4 +1,4 @@
-"""Conversion and calibration to 8 bit of every classifier of torchvision.
+"""Conversion and calibration to 8 bit of the classifiers of torchvision, or of timm.
 
 For each model: seconds of conversion, layers with a quantized weight, the largest difference in
 float, and the signal to noise ratio of the 8 bit outputs, beside that of
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import functools
 import json
 import math
 import sys
@@ -30,6 +31,10 @@ IMAGES, LEAST_DB, BEHIND_DB, TOLERANCE = 16, 20.0, 1.0, 1e-5
 #: Image sizes of models that do not take the usual small one.
 SIZES = {"vit_*": 224, "maxvit_*": 224, "inception_v3": 299, "alexnet": 96, "vgg*": 64}
 SIZE = 96
+#: Of a module of timm's, so many models whose names sound small are looked at.
+CANDIDATES, MOST_OF_SMALL, SIZE_OF_TIMM = 4, 30e6, 128
+SMALL = ("atto", "femto", "pico", "nano", "micro", "xxs", "_xs", "tiny", "_050", "_t",
+         "mini", "small", "_s", "18", "b0", "_0", "a1")  # fmt: skip
 
 
 @dataclass
@@ -71,6 +76,40 @@ def torchvision_models(only: str) -> Iterator[tuple[str, nn.Module, int]]:
         more = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
         size = next((size for glob, size in SIZES.items() if fnmatch.fnmatchcase(name, glob)), SIZE)
         yield name, models.get_model(name, **more), size
+
+
+def timm_models(only: str) -> Iterator[tuple[str, nn.Module, int]]:
+    """The same of one small model for each module of timm, which has to be installed."""
+    import timm
+
+    for family in timm.list_modules():
+        names = [name for name in timm.list_models(only, module=family) if "test_" not in name]
+        names.sort(key=_largeness)
+        small = min(names[:CANDIDATES], key=_parameters, default=None)
+        if small is None or _parameters(small) > MOST_OF_SMALL:
+            continue
+        torch.manual_seed(0)
+        model = timm.create_model(small)
+        about = model.default_cfg
+        fixed = about.get("fixed_input_size") or about["input_size"][-1] < SIZE_OF_TIMM
+        yield small, model, about["input_size"][-1] if fixed else SIZE_OF_TIMM
+
+
+def _largeness(name: str) -> tuple[int, str]:
+    """The place of the first word for a small model in a name; names without one are last."""
+    places = [place for place, word in enumerate(SMALL) if word in name]
+    return (min(places, default=len(SMALL)), name)
+
+
+@functools.cache
+def _parameters(name: str) -> int:
+    import timm
+
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in timm.create_model(name).parameters())
+
+
+LIBRARIES = {"torchvision": torchvision_models, "timm": timm_models}
 
 
 @torch.no_grad()
@@ -162,6 +201,7 @@ def line(result: Result) -> str:
 def main() -> int:
     """1 if a model misses a goal, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", choices=[*LIBRARIES], default="torchvision")
     parser.add_argument("--only", default="*", help="names to take, such as 'resnet*'")
     parser.add_argument("--out", type=Path, help="file of results")
     options = parser.parse_args()
@@ -169,7 +209,7 @@ def main() -> int:
     print(f"{'model':<24}{'converts':>9}{'weights':>12}{'float':>9}{'qat, batch 1, 4':>18}"
           f"{'by hooks':>18}", flush=True)  # fmt: skip
     results = []
-    for name, model, size in torchvision_models(options.only):
+    for name, model, size in LIBRARIES[options.library](options.only):
         results.append(measure(name, model, size))
         print(line(results[-1]), flush=True)
     if options.out is not None:
