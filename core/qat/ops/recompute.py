@@ -30,6 +30,7 @@ def keep_recipe(out: Tensor, y: Tensor) -> None:
     Raises:
         RuntimeError: in the backward pass, where what ``y`` was made of was changed in place.
     """
-    is_worth_it = out.requires_grad and y.requires_grad and y.numel() >= SMALLEST
-    if is_worth_it and not torch.compiler.is_compiling() and is_native():
+    if torch.compiler.is_compiling():  # first: a size that is compared is fixed there
+        return
+    if out.requires_grad and y.requires_grad and y.numel() >= SMALLEST and is_native():
         torch.ops.qat.keep_recipe(out, y)
