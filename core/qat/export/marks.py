@@ -1,7 +1,7 @@
 """Marks in a traced model: where values come onto a grid.
 
-A quantizer of a model is many operations; a writer of files wants to know that there is one, and its
-grid. So a copy of the model, with a mark in the place of each quantizer, is what torch traces.
+A quantizer of a model is many operations; a writer of files wants to know that there is one, and
+its grid. So a copy of the model, with a mark in the place of each quantizer, is what torch traces.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Marked:
         scale: float, > 0, as the quantizer gives it.
         zero_point: integer-valued float of the shape of ``scale`` or 0-dimensional.
         values: of a weight or bias, on the grid; None of an activation.
-        reason: why there is no grid of integers that is the same for every input; empty if there is.
+        reason: why there is no grid of integers that is the same for every input; else empty.
     """
 
     name: str
@@ -45,19 +45,23 @@ class Marked:
 
 
 @torch.library.custom_op("qat_export::mark", mutates_args=())
-def mark(x: Tensor, scale: Tensor, zero_point: Tensor, name: str, low: int, high: int) -> Tensor:
-    """``x`` on the grid ``(q - zero_point) * scale``, ``low <= q <= high``; -1 and +1 from -1 to 1.
+def mark(
+    x: Tensor, scale: Tensor, zero_point: Tensor, name: str, low: int, high: int, is_binary: bool
+) -> Tensor:
+    """``x`` on the grid ``(q - zero_point) * scale``, ``low <= q <= high``, or of -1 and +1 alone.
 
     Ties go to the even integer, as everywhere in the library.
     """
-    if (low, high) == (-1, 1):
+    if is_binary:
         return torch.where(x >= 0, scale, -scale).expand_as(x).clone()
     q = torch.clamp(torch.round(x / scale) + zero_point, low, high)
     return (q - zero_point) * scale
 
 
 @mark.register_fake
-def _(x: Tensor, scale: Tensor, zero_point: Tensor, name: str, low: int, high: int) -> Tensor:
+def _(
+    x: Tensor, scale: Tensor, zero_point: Tensor, name: str, low: int, high: int, is_binary: bool
+) -> Tensor:
     return torch.empty_like(x)
 
 
@@ -72,7 +76,7 @@ class Mark(nn.Module):
         self.name, self.is_constant = marked.name, marked.values is not None
         format = marked.format
         assert format is not None
-        self.low, self.high = format.min_value, format.max_value
+        self.range = format.min_value, format.max_value, format.is_binary
         for name in ("scale", "zero_point", "values"):
             held: Any = getattr(marked, name)
             self.register_buffer(name, None if held is None else held.detach().clone())
@@ -81,7 +85,7 @@ class Mark(nn.Module):
     def forward(self, x: Tensor, *_: Any) -> tuple[Any, ...]:
         """See the class; what else a quantizer is called with plays no part."""
         given = self.values if self.is_constant else x
-        value = MARK(given, self.scale, self.zero_point, self.name, self.low, self.high)
+        value = MARK(given, self.scale, self.zero_point, self.name, *self.range)
         return value, self.scale, self.zero_point, self.bit_width
 
 
@@ -134,4 +138,16 @@ def _marked(name: str, proxy: QuantProxy, made: QuantTensor) -> Marked:
         reason = "its scale follows from each input"
     elif values is not None and not made.is_valid:
         reason = "its values are not on one grid of integers"
+    elif values is None and scale.numel() == 1 and not _rounds_to_nearest(proxy, format, made):
+        reason = "it does not give the nearest number of its grid"
     return Marked(name, format, scale, zero_point, values, reason)
+
+
+def _rounds_to_nearest(proxy: Any, format: IntFormat, made: QuantTensor) -> bool:
+    """Whether the quantizer is :func:`mark`, on halves and quarters of steps from end to end."""
+    ends = min(format.max_value, 255), max(format.min_value, -255)
+    steps = torch.arange(4 * ends[1] - 8, 4 * ends[0] + 9) / 4
+    x = ((steps.to(made.scale) - made.zero_point) * made.scale).reshape(-1)
+    scale, zero_point = made.scale.reshape(()), made.zero_point.reshape(-1)[0]
+    range = format.min_value, format.max_value, format.is_binary
+    return torch.equal(proxy.tensor_quant(x)[0], mark(x, scale, zero_point, "", *range))

@@ -86,7 +86,8 @@ class Value:
 class Kind(enum.Enum):
     """What an operation does; ``settings`` of :class:`Operation` by kind.
 
-    ``QUANTIZE``: real numbers come onto the grid of the output.
+    ``QUANTIZE``: real numbers come onto the grid of the output; ``quantizer``, the dotted name of the
+    proxy, where one does it.
     ``CONVOLUTION``: ``stride``, ``padding``, ``dilation`` (one number per dimension each),
     ``groups``; ``transposed`` and ``output_padding`` where it is transposed. Weight
     [out, in / groups, *kernel], transposed [in, out / groups, *kernel]. Padding is of real zeros.
@@ -141,8 +142,8 @@ class Operation:
         settings: see :class:`Kind`.
         weight: of a convolution or linear operation: integers where it has a quantizer.
         bias: real numbers, float64 [channels].
-        bias_integers: int64 [channels], the bias that is computed with, in steps of the accumulator:
-            ``input scale * weight scale``. Set where input and weight are integers.
+        bias_integers: int64 [channels], the bias that is computed with, in steps of the
+            accumulator, ``input scale * weight scale``. Set where input and weight are integers.
     """
 
     kind: Kind
@@ -188,8 +189,9 @@ class Program:
 
     def computes_integers(self, operation: Operation) -> bool:
         """Whether a convolution or linear operation multiplies integers."""
-        grid = self.values[operation.inputs[0]].grid
-        return isinstance(operation.weight, IntParameter) and grid is not None
+        if not isinstance(operation.weight, IntParameter):
+            return False
+        return self.values[operation.inputs[0]].grid is not None
 
 
 def weight_scales(weight: IntParameter, channels: int) -> Tensor:
