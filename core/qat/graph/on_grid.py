@@ -99,14 +99,25 @@ def _quantizes(module: nn.Module) -> bool:
     return False
 
 
-def reached(node: fx.Node, step: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
-    """The nodes next to ``node``, and those beyond the ones that only move values."""
+def reached(
+    node: fx.Node,
+    step: Callable[[fx.Node], Iterable[fx.Node]],
+    is_passed: Callable[[fx.Node], bool] | None = None,
+) -> set[fx.Node]:
+    """The nodes next to ``node``, and those beyond the ones that are passed.
+
+    Args:
+        node: where to begin.
+        step: the neighbours of a node, in one direction.
+        is_passed: whether what lies beyond a node counts; where it only moves values unless given.
+    """
+    is_passed = is_passed or only_moves
     open_nodes, seen = [node], set()
     while open_nodes:
         for other in step(open_nodes.pop()):
             if other not in seen:
                 seen.add(other)
-                if only_moves(other):
+                if is_passed(other):
                     open_nodes.append(other)
     return seen
 

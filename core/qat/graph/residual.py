@@ -20,6 +20,7 @@ from qat.graph.on_grid import module_of, only_moves, reached
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _NORM_FUNCTIONS = (F.layer_norm, F.group_norm, F.rms_norm)
+_JOINS = (torch.cat, torch.concat, torch.concatenate, torch.stack)
 #: Sums in a row from which on they are a stream: MobileNet and ResNet have up to four.
 _LONG = 5
 
@@ -27,15 +28,16 @@ _LONG = 5
 def carries_a_stream(node: fx.Node) -> bool:
     """Whether a sum is a residual stream beside a norm over a sample's own values.
 
-    That is one that such a norm reads, moved at most; or one that gets what a norm gives and is one
+    That is one that such a norm reads, moved or joined to others at most; or one that gets what a norm gives and is one
     of several sums in a row. Batch norms do not count: they are a fixed scale and shift for each
     channel. Scores of attention count too, to which a mask adds -100: a softmax reads them. And one
     of many sums in a row, whatever reads them.
     """
-    after = reached(node, lambda each: each.users)
+    after = reached(node, lambda each: each.users, _hands_on)
     if any(_is_norm(each) or _is_softmax(each) for each in after):
         return True
-    before = {each for x in node.all_input_nodes for each in reached(x, _inputs) | {x}}
+    inputs = node.all_input_nodes
+    before = {each for x in inputs for each in reached(x, _all_inputs, _hands_on) | {x}}
     if any(map(_is_norm, before)) and any(map(_is_sum, before | after)):
         return True
     return _sums_in_a_row(node) >= _LONG
@@ -52,6 +54,15 @@ def _sums_in_a_row(node: fx.Node) -> int:
         found |= more
         open_sums += more
     return len(found)
+
+
+def _hands_on(node: fx.Node) -> bool:
+    """Whether a stream goes on behind a node: a class token may be joined to it on the way."""
+    return only_moves(node) or (node.op == "call_function" and node.target in _JOINS)
+
+
+def _all_inputs(node: fx.Node) -> Iterable[fx.Node]:
+    return node.all_input_nodes if _hands_on(node) else ()
 
 
 def _inputs(node: fx.Node) -> Iterable[fx.Node]:

@@ -68,6 +68,14 @@ class Functional(nn.Module):
         return F.layer_norm(x * 1 + self.linear(x), (8,))
 
 
+class Joined(Functional):
+    """The first token has no part in the sum."""
+
+    def forward(self, x):
+        rest = x[:, 1:] * 1 + self.linear(x[:, 1:])
+        return F.layer_norm(torch.cat([x[:, :1], rest], 1), (8,))
+
+
 class Convolutional(nn.Module):
     def __init__(self):
         super().__init__()
@@ -88,6 +96,7 @@ STREAMS = {
         2,
     ),
     "functional": (Functional, TOKENS, 1),
+    "joined": (Joined, TOKENS, 1),
     "norm behind": (NormBehind, TOKENS, 2),
     "scores": (Masked, TOKENS, 1),
 }
