@@ -78,7 +78,10 @@ def _scaled(weight: IntParameter, factor: Tensor, axis: int) -> IntParameter:
     shape[axis] = -1
     scale = weight_scales(weight, channels).double() * factor.abs()
     smallest = torch.finfo(torch.float32).tiny
-    is_zero = scale < smallest  # then every integer is the zero point, on whatever scale
+    is_zero = scale < smallest
+    if weight.format.is_binary:  # there is no 0
+        scale, is_zero = scale.clamp(min=smallest), torch.zeros_like(is_zero)
+    # Then every integer is the zero point, on whatever scale.
     scale = torch.where(is_zero, torch.ones_like(scale), scale)
     zero = weight.zero_point.reshape(-1).double().expand(channels).clone()
     integers = torch.where(is_zero.reshape(shape), zero.reshape(shape), weight.integers.double())

@@ -86,8 +86,8 @@ class Value:
 class Kind(enum.Enum):
     """What an operation does; ``settings`` of :class:`Operation` by kind.
 
-    ``QUANTIZE``: real numbers come onto the grid of the output; ``quantizer``, the dotted name of the
-    proxy, where one does it.
+    ``QUANTIZE``: real numbers come onto the grid of the output; ``quantizer``, the dotted name of
+    the proxy, where one does it.
     ``CONVOLUTION``: ``stride``, ``padding``, ``dilation`` (one number per dimension each),
     ``groups``; ``transposed`` and ``output_padding`` where it is transposed. Weight
     [out, in / groups, *kernel], transposed [in, out / groups, *kernel]. Padding is of real zeros.
