@@ -255,7 +255,8 @@ def _is_batch(node: Any) -> bool:
 
 def _known(size: Any) -> int:
     """A size for the example."""
-    return int(size.node.hint) if isinstance(size, torch.SymInt) else int(size)
+    hint: Any = size.node.hint if isinstance(size, torch.SymInt) else size
+    return int(hint)
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
