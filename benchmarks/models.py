@@ -1,4 +1,4 @@
-"""Conversion and calibration to 8 bit of the classifiers of torchvision, or of timm.
+"""Conversion and calibration to 8 bit of torchvision, or timm.
 
 For each model: seconds of conversion, layers with a quantized weight, the largest difference in
 float, and the signal to noise ratio of the 8 bit outputs, beside that of

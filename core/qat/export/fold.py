@@ -1,4 +1,4 @@
-"""The final form of a program: no batch norms behind layers, biases in integers.
+"""The final form of a program: folded norms and clamps, integer biases.
 
 The integers of weights stay. A batch norm goes into the scale of each channel and into the bias; a
 negative factor mirrors the integers of its channel.
@@ -7,23 +7,36 @@ negative factor mirrors the integers of its channel.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from qat.export.program import IntParameter, Kind, Operation, Program, weight_scales
+from qat.export.program import (
+    Grid,
+    IntParameter,
+    Kind,
+    Operation,
+    Program,
+    Reference,
+    Value,
+    weight_scales,
+)
 
 _LAYERS = (Kind.CONVOLUTION, Kind.LINEAR)
 _LARGEST_BIAS = 2**31 - 1
 
 
 def in_final_form(program: Program) -> tuple[Program, list[str]]:
-    """Fold batch norms, bring biases to integers, leave out what nothing reads.
+    """Fold batch norms and clamps, bring biases to integers, leave out what nothing reads.
 
     Returns:
         The program, and notes: which batch norms stay and why.
     """
     program, notes = fold_affines(_without_dead(program))
+    program = absorb_clamps(quantize_before_flattening(program))
+    program = merge_quantizations(program)
     operations = tuple(_with_integer_bias(program, each) for each in program.operations)
     return replace(program, operations=operations), notes
 
@@ -50,11 +63,7 @@ def fold_affines(program: Program) -> tuple[Program, list[str]]:
         factor, shift = operation.settings["factor"], operation.settings["shift"]
         folded[operation.output] = _folded(maker, factor, shift).changed(output=operation.output)
         gone.add(source)
-    operations = tuple(
-        folded.get(each.output, each) for each in program.operations if each.output not in gone
-    )
-    values = {name: value for name, value in program.values.items() if name not in gone}
-    return replace(program, operations=operations, values=values), notes
+    return _with(program, folded, gone), notes
 
 
 def _folded(layer: Operation, factor: Tensor, shift: Tensor) -> Operation:
@@ -97,6 +106,104 @@ def _scaled(weight: IntParameter, factor: Tensor, axis: int) -> IntParameter:
         scale=scale.float().reshape(shape),
         zero_point=zero.float().reshape(shape) if bool(zero.any()) else torch.zeros(()),
     )
+
+
+def absorb_clamps(program: Program) -> Program:
+    """Take ReLU and clip into the quantization behind them, where nothing else reads them.
+
+    Rounding keeps the order of numbers, so that the clamped number is rounded to the rounded one,
+    clamped to the integers that the ends are rounded to.
+    """
+    makers, readers = program.makers(), program.readers()
+    changed: dict[str, Operation] = {}
+    gone: set[str] = set()
+    for operation in program.operations:
+        grid = program.values[operation.output].grid
+        if operation.kind is not Kind.QUANTIZE or grid is None or grid.format.is_binary:
+            continue
+        low, high = grid.format.min_value, grid.format.max_value
+        source = operation.inputs[0]
+        while True:
+            clamp = makers.get(source)
+            is_clamp = clamp is not None and clamp.kind in (Kind.RELU, Kind.CLIP)
+            if not is_clamp or len(readers[source]) > 1 or source in program.outputs:
+                break
+            assert clamp is not None
+            low = max(low, _nearest(clamp.settings.get("low", 0.0), grid))
+            high = min(high, _nearest(clamp.settings.get("high"), grid))
+            gone.add(source)
+            source = clamp.inputs[0]
+        settings = {**operation.settings, "low": low, "high": high}
+        changed[operation.output] = operation.changed(inputs=(source,), settings=settings)
+    return _with(program, changed, gone)
+
+
+def _nearest(end: float | None, grid: Grid) -> int:
+    if end is None:
+        return grid.format.max_value
+    steps = round(Fraction(end) / Fraction(float(grid.scale)))
+    return min(max(steps + grid.zero_point, grid.format.min_value), grid.format.max_value)
+
+
+def quantize_before_flattening(program: Program) -> Program:
+    """Bring reals onto their grid before they are flattened: runtimes want that behind a pool."""
+    makers, readers = program.makers(), program.readers()
+    changed: dict[str, Operation] = {}
+    values = dict(program.values)
+    for operation in program.operations:
+        flat = makers.get(operation.inputs[0]) if operation.kind is Kind.QUANTIZE else None
+        if flat is None or flat.kind is not Kind.FLATTEN or len(readers[flat.output]) > 1:
+            continue
+        source, grid = flat.inputs[0], values[operation.output].grid
+        if values[source].grid is not None or flat.output in program.outputs:
+            continue
+        early = f"{operation.output}_early"
+        values[early] = Value(early, values[source].shape, grid)
+        changed[flat.output] = operation.changed(inputs=(source,), output=early)
+        changed[operation.output] = flat.changed(inputs=(early,), output=operation.output)
+        del values[flat.output]
+    return _with(replace(program, values=values), changed, set())
+
+
+def merge_quantizations(program: Program) -> Program:
+    """Bring a value onto a grid once where several do the same: runtimes want one for a tensor."""
+    first: dict[Any, str] = {}
+    same: dict[str, str] = {}
+    operations = []
+    for operation in program.operations:
+        inputs = tuple(same.get(name, name) for name in operation.inputs)
+        operation = operation.changed(inputs=inputs)
+        grid = program.values[operation.output].grid
+        if operation.kind is Kind.QUANTIZE and grid is not None:
+            key = (inputs, grid.format, float(grid.scale), grid.zero_point, program.ends(operation))
+            kept = first.setdefault(key, operation.output)
+            if kept != operation.output and operation.output not in program.outputs:
+                same[operation.output] = kept
+                continue
+        if operation.kind is Kind.FLOAT:
+            operation = operation.changed(settings=_renamed(operation.settings, same))
+        operations.append(operation)
+    values = {name: value for name, value in program.values.items() if name not in same}
+    return replace(program, operations=tuple(operations), values=values)
+
+
+def _renamed(given: Any, same: dict[str, str]) -> Any:
+    """Arguments that read the values that were kept."""
+    if isinstance(given, Reference):
+        return Reference(same.get(given.name, given.name))
+    if isinstance(given, (tuple, list)):
+        return type(given)(_renamed(each, same) for each in given)
+    if isinstance(given, dict):
+        return {name: _renamed(each, same) for name, each in given.items()}
+    return given
+
+
+def _with(program: Program, changed: dict[str, Operation], gone: set[str]) -> Program:
+    operations = tuple(
+        changed.get(each.output, each) for each in program.operations if each.output not in gone
+    )
+    values = {name: value for name, value in program.values.items() if name not in gone}
+    return replace(program, operations=operations, values=values)
 
 
 def _with_integer_bias(program: Program, operation: Operation) -> Operation:

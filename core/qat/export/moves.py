@@ -44,9 +44,9 @@ MOVES = frozenset(
         aten.unflatten.int,
         aten.unsqueeze.default,
         aten.upsample_nearest2d.vec,
-        aten.view.default,
     }
 )
+_VIEWS = {aten.view.default, aten._unsafe_view.default}
 _FIRST_COUNTS = {
     aten._native_batch_norm_legit_no_training.default,
     aten.native_layer_norm.default,
@@ -60,6 +60,8 @@ def without_tuple(node: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
 
     A part of a split tensor is a slice of it; the first result of a batch norm is the batch norm.
     """
+    if node.target in _VIEWS:  # how the memory of its input lies is no matter of a program
+        return aten.reshape.default, node.args, dict(node.kwargs)
     source = node.args[0] if node.args else None
     if node.target is not operator.getitem or not isinstance(source, fx.Node):
         return node.target, node.args, dict(node.kwargs)

@@ -244,5 +244,4 @@ READERS: Mapping[Any, Callable[[Node], Steps]] = {
     aten.relu_.default: _relu,
     aten.relu6.default: _clip(0.0, 6.0),
     aten.reshape.default: _view,
-    aten.view.default: _view,
 }

@@ -87,7 +87,8 @@ class Kind(enum.Enum):
     """What an operation does; ``settings`` of :class:`Operation` by kind.
 
     ``QUANTIZE``: real numbers come onto the grid of the output; ``quantizer``, the dotted name of
-    the proxy, where one does it.
+    the proxy, where one does it; ``low`` and ``high``, the ends of the integers where they are not
+    those of the format, since a clamp was in front.
     ``CONVOLUTION``: ``stride``, ``padding``, ``dilation`` (one number per dimension each),
     ``groups``; ``transposed`` and ``output_padding`` where it is transposed. Weight
     [out, in / groups, *kernel], transposed [in, out / groups, *kernel]. Padding is of real zeros.
@@ -186,6 +187,13 @@ class Program:
     def makers(self) -> dict[str, Operation]:
         """The operation that gives each value."""
         return {operation.output: operation for operation in self.operations}
+
+    def ends(self, operation: Operation) -> tuple[int, int]:
+        """The least and the largest integer that a quantization gives."""
+        grid = self.values[operation.output].grid
+        assert grid is not None
+        low, high = grid.format.min_value, grid.format.max_value
+        return operation.settings.get("low", low), operation.settings.get("high", high)
 
     def computes_integers(self, operation: Operation) -> bool:
         """Whether a convolution or linear operation multiplies integers."""

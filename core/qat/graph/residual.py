@@ -28,10 +28,10 @@ _LONG = 5
 def carries_a_stream(node: fx.Node) -> bool:
     """Whether a sum is a residual stream beside a norm over a sample's own values.
 
-    That is one that such a norm reads, moved or joined to others at most; or one that gets what a norm gives and is one
-    of several sums in a row. Batch norms do not count: they are a fixed scale and shift for each
-    channel. Scores of attention count too, to which a mask adds -100: a softmax reads them. And one
-    of many sums in a row, whatever reads them.
+    That is one that such a norm reads, moved or joined to others at most; or one that gets what a
+    norm gives and is one of several sums in a row. Batch norms do not count: they are a fixed scale
+    and shift for each channel. Scores of attention count too, to which a mask adds -100: a softmax
+    reads them. And one of many sums in a row, whatever reads them.
     """
     after = reached(node, lambda each: each.users, _hands_on)
     if any(_is_norm(each) or _is_softmax(each) for each in after):

@@ -108,8 +108,8 @@ class QuantEltwiseAdd(QuantInputOutputLayer):
         super().__init__(
             input_quant, output_quant, tie_input_output_quant, return_quant_tensor, **kwargs
         )
-        #: Without gradients the float sum may be written over the first operand: the conversion
-        #: says so where the user's own addition does.
+        #: Without gradients the sum may be written over the first operand: the conversion says so
+        #: where the user's own addition does.
         self.overwrites_first = False
         self.other_quant = None
         if not isinstance(other_quant, str):
@@ -131,12 +131,12 @@ class QuantEltwiseAdd(QuantInputOutputLayer):
             with one_pass():  # the range has to hold the larger of the two
                 left, right = self.input_quant(input), self.input_quant(other)
         if not self.return_quant_tensor:
-            return unwrap(self.output_quant(self._sum(unwrap(left), unwrap(right))))
+            first = unwrap(left)
+            # Where the quantizer gave the operand itself: others may hold what it computed.
+            overwrites = self.overwrites_first and first is input and not torch.is_grad_enabled()
+            total = first.add_(unwrap(right)) if overwrites else first + unwrap(right)
+            return unwrap(self.output_quant(total))
         return self._give(self.output_quant(left + right))
-
-    def _sum(self, left: Tensor, right: Tensor) -> Tensor:
-        in_place = self.overwrites_first and not torch.is_grad_enabled()
-        return left.add_(right) if in_place else left + right
 
 
 class QuantCat(QuantInputOutputLayer):

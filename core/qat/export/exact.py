@@ -1,0 +1,173 @@
+"""Real numbers that are known exactly: sums of integers times rational scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from qat.export.program import Grid
+
+Index = tuple[int, ...]
+
+#: Distance from a tie, in steps and relative to the number of steps, below which float64 does not
+#: decide.
+CLOSE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Exact:
+    """A tensor of reals.
+
+    Args:
+        numbers: float64, the nearest or one beside it.
+        at: the exact number of an element.
+    """
+
+    numbers: Tensor
+    at: Callable[[Index], Fraction]
+
+    def on_grid(self, grid: Grid, ends: tuple[int, int]) -> Tensor:
+        """The integers of the nearest numbers of ``grid`` from end to end, int64; ties to even."""
+        step = Fraction(float(grid.scale))
+        if grid.format.is_binary:
+            is_close = self.numbers.abs() < CLOSE * float(step)
+            q = torch.where(self.numbers >= 0, 1, -1)
+            for index in _indices(is_close):
+                q[index] = 1 if self.at(index) >= 0 else -1
+            return q
+        steps = self.numbers / float(grid.scale)
+        q = torch.round(steps)
+        for index in _indices(distance_to_tie(steps) < CLOSE * (1 + steps.abs())):
+            q[index] = round(self.at(index) / step)  # Python rounds a fraction to even as well
+        return torch.clamp(q.to(torch.int64) + grid.zero_point, *ends)
+
+
+def distance_to_tie(steps: Tensor) -> Tensor:
+    """How far each number, in steps, is from the nearest middle between two integers."""
+    return (steps - steps.floor() - 0.5).abs()
+
+
+def _indices(chosen: Tensor) -> list[Index]:
+    return [tuple(index) for index in chosen.nonzero().tolist()]
+
+
+def of_integers(q: Tensor, grid: Grid) -> Exact:
+    """The reals of integers on a grid."""
+    return scaled(q - grid.zero_point, [Fraction(float(grid.scale))], 0)
+
+
+def scaled(
+    sums: Tensor, factors: Sequence[Fraction], axis: int, shifts: Sequence[Fraction] | None = None
+) -> Exact:
+    """``sums * factor + shift``, one of each per entry of ``axis``, or one for all.
+
+    Args:
+        sums: int64.
+        factors, shifts: as many as ``sums`` has entries along ``axis``, or one.
+        axis: from 0.
+    """
+    count = len(factors)
+
+    def channel(index: Index) -> int:
+        return 0 if count == 1 else index[axis]
+
+    def at(index: Index) -> Fraction:
+        number = int(sums[index]) * factors[channel(index)]
+        return number if shifts is None else number + shifts[channel(index)]
+
+    shape = [1] * sums.dim()
+    if count > 1:
+        shape[axis] = count
+    numbers = sums.double() * _doubles(factors).reshape(shape)
+    if shifts is not None:
+        numbers = numbers + _doubles(shifts).reshape(shape)
+    return Exact(numbers, at)
+
+
+def _doubles(numbers: Sequence[Fraction]) -> Tensor:
+    return torch.tensor([float(each) for each in numbers], dtype=torch.float64)
+
+
+def affine(x: Exact, factors: Sequence[Fraction], shifts: Sequence[Fraction]) -> Exact:
+    """``x * factor + shift`` per entry of dimension 1."""
+    shape = [1, -1, *[1] * (x.numbers.dim() - 2)]
+    numbers = x.numbers * _doubles(factors).reshape(shape) + _doubles(shifts).reshape(shape)
+    return Exact(numbers, lambda index: x.at(index) * factors[index[1]] + shifts[index[1]])
+
+
+def clamped(x: Exact, low: float, high: float | None) -> Exact:
+    """``min(max(x, low), high)``."""
+    lowest, highest = Fraction(low), None if high is None else Fraction(high)
+
+    def at(index: Index) -> Fraction:
+        number = max(x.at(index), lowest)
+        return number if highest is None else min(number, highest)
+
+    return Exact(x.numbers.clamp(low, high), at)
+
+
+def added(x: Exact, y: Exact) -> Exact:
+    """``x + y``, broadcast."""
+
+    def at(index: Index) -> Fraction:
+        return x.at(_within(index, x.numbers)) + y.at(_within(index, y.numbers))
+
+    return Exact(x.numbers + y.numbers, at)
+
+
+def _within(index: Index, x: Tensor) -> Index:
+    own = index[len(index) - x.dim() :]
+    return tuple(0 if size == 1 else place for place, size in zip(own, x.shape, strict=True))
+
+
+def flattened(x: Exact, start: int) -> Exact:
+    """All dimensions from ``start`` on as one."""
+    shape = x.numbers.shape
+
+    def at(index: Index) -> Fraction:
+        rest, places = index[-1], []
+        for size in reversed(shape[start:]):
+            rest, place = divmod(rest, size)
+            places.append(place)
+        return x.at((*index[:start], *reversed(places)))
+
+    return Exact(x.numbers.flatten(start), at)
+
+
+def joined(parts: Sequence[Exact], axis: int) -> Exact:
+    """The parts one behind the other."""
+    sizes = [part.numbers.shape[axis] for part in parts]
+
+    def at(index: Index) -> Fraction:
+        place = index[axis]
+        for part, size in zip(parts, sizes, strict=True):
+            if place < size:
+                return part.at((*index[:axis], place, *index[axis + 1 :]))
+            place -= size
+        raise IndexError(index)
+
+    return Exact(torch.cat([part.numbers for part in parts], axis), at)
+
+
+def chosen(x: Exact, largest: Tensor, places: Tensor) -> Exact:
+    """Elements of ``x`` by their place in its last dimensions, as max pooling gives them.
+
+    Args:
+        x: [N, C, ...].
+        largest: float64, the chosen numbers.
+        places: int64 of the same shape, in the flattened dimensions behind the channels.
+    """
+    spatial = x.numbers.shape[2:]
+
+    def at(index: Index) -> Fraction:
+        rest, found = int(places[index]), []
+        for size in reversed(spatial):
+            rest, place = divmod(rest, size)
+            found.append(place)
+        return x.at((*index[:2], *reversed(found)))
+
+    return Exact(largest, at)

@@ -1,0 +1,130 @@
+"""Float operations of a program as ONNX nodes, by torch's own exporter."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qat.export.program import Operation, Program, Reference
+
+
+class _Parts(nn.Module):
+    """All float operations side by side: each has its own inputs, and gives an output."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        super().__init__()
+        self.operations = operations
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        given = iter(inputs)
+        made = []
+        for operation in self.operations:
+            held = {name: next(given) for name in operation.inputs}
+            settings = operation.settings
+            kwargs = {name: _filled(each, held) for name, each in settings["kwargs"].items()}
+            made.append(settings["target"](*_filled(settings["args"], held), **kwargs))
+        return tuple(made)
+
+
+def _filled(given: Any, held: dict[str, Tensor]) -> Any:
+    if isinstance(given, Reference):
+        return held[given.name]
+    if isinstance(given, (tuple, list)):
+        return type(given)(_filled(each, held) for each in given)
+    return given
+
+
+def float_nodes(
+    program: Program,
+    operations: Sequence[Operation],
+    real: Callable[[str], str],
+    opset: int,
+) -> tuple[list[Any], dict[str, Any]]:
+    """Nodes and constants that compute ``operations``.
+
+    Args:
+        program: that they are of.
+        operations: of the kind ``FLOAT``.
+        real: the tensor of a value's reals.
+        opset: of the nodes; torch writes up to 23, newer ones have the same operators.
+    Raises:
+        ValueError: torch has no ONNX form of an operation.
+    """
+    names = [name for operation in operations for name in operation.inputs]
+    example = tuple(torch.randn(program.values[name].shape) for name in names)
+    model = _exported(_Parts(operations), example, min(opset, 23))
+    graph = model.graph
+    renamed = {given.name: real(name) for given, name in zip(graph.input, names, strict=True)}
+    outputs = [real(operation.output) for operation in operations]
+    made = [given.name for given in graph.output]
+    renamed |= dict(zip(made, outputs, strict=True))
+    layers = {
+        output: operation.layer for output, operation in zip(outputs, operations, strict=True)
+    }
+    constants = {}
+    for constant in graph.initializer:
+        renamed[constant.name] = constant.name = f"float_{constant.name}"
+        constants[constant.name] = constant
+    nodes = []
+    for node in graph.node:
+        for names_of in (node.input, node.output):
+            for index, name in enumerate(names_of):
+                if name:
+                    names_of[index] = renamed.setdefault(name, f"float_{name}")
+        node.name = f"{layers.get(node.output[0], '') or 'float'}/{node.output[0]}"
+        del node.metadata_props[:]
+        nodes.append(node)
+    return [*nodes, *_repeated(made, outputs)], constants
+
+
+def _repeated(made: Sequence[str], outputs: Sequence[str]) -> list[Any]:
+    """Copies for outputs that torch gives only once, since they are computed in the same way."""
+    from onnx import helper
+
+    first: dict[str, str] = {}
+    copies = []
+    for name, output in zip(made, outputs, strict=True):
+        if name in first:
+            copies.append(helper.make_node("Identity", [outputs[made.index(name)]], [output]))
+        first[name] = output
+    return copies
+
+
+def _exported(module: nn.Module, example: tuple[Tensor, ...], opset: int) -> Any:
+    batch = {0: torch.export.Dim.DYNAMIC}
+    shapes = (tuple(batch if x.dim() > 0 and x.shape[0] > 1 else None for x in example),)
+    with _quiet():
+        try:
+            made = torch.onnx.export(
+                module, example, dynamo=True, opset_version=opset, dynamic_shapes=shapes,
+                verbose=False,
+            )  # fmt: skip
+        except Exception:
+            try:  # what computes with the size of the batch is fixed to that of the example
+                made = torch.onnx.export(
+                    module, example, dynamo=True, opset_version=opset, verbose=False
+                )
+            except Exception as error:
+                reason = str(error).strip().splitlines()
+                raise ValueError(f"torch has no ONNX form of this model: {reason[0]}") from error
+    assert made is not None
+    return made.model_proto
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
