@@ -48,6 +48,11 @@ def test_one_folder_of_classes_is_split_in_three(tmp_path, write_images):
     assert sizes(dataset) == {"train": 36, "val": 12, "test": 12}
 
 
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read data folder .*/none: No such file"):
+        load(tmp_path / "none")
+
+
 def test_a_folder_that_cannot_be_listed_is_named(image_folder, monkeypatch):
     def refused(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
