@@ -70,6 +70,11 @@ def test_a_foreign_file_is_refused(tmp_path, name, content, message):
         read_tensor_file(path)
 
 
+def test_a_path_that_leads_through_a_file_says_so(saved):
+    with pytest.raises(UserError, match="cannot read .*/last.pt: Not a directory"):
+        read_tensor_file(saved / "last.pt")
+
+
 def test_a_pickle_that_would_run_code_does_not(tmp_path, capsys):
     path = tmp_path / "evil.pt"
     torch.save({"a": RunsCode()}, path)

@@ -23,6 +23,18 @@ def test_eight_bits_lose_little_and_the_checkpoint_repeats_the_figures(
     assert measured["matches_recorded"] is True and measured["top1"] == done["top1"]
 
 
+def test_too_little_memory_says_which_key_makes_the_batches_smaller(
+    qat, tiny_recipe, float_weights, monkeypatch
+):
+    def full(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("qat_cli.engine.tasks.calibrate.run_steps", full)
+    result = qat("calibrate", "--recipe", tiny_recipe, "--weights", float_weights, QUANT)
+    assert result.exit_code == 1
+    assert "out of memory" in result.stderr and "calibrate.batch_size" in result.stderr
+
+
 def test_both_figures_are_shown_and_the_folder_is_complete(
     qat, tiny_recipe, float_weights, tmp_path
 ):

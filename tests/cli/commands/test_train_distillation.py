@@ -122,6 +122,15 @@ def test_a_teacher_with_other_outputs_is_refused(qat, tiny_recipe, own_model):
     assert "has 11 outputs, model resnet_small has 10" in result.stderr
 
 
+def test_a_teacher_that_cannot_be_built_is_said_to_be_the_teacher(qat, tiny_recipe, teacher):
+    result = qat(
+        "train", "--recipe", tiny_recipe, *DISTILL, "distill.model=resnet_smal",
+        f"distill.weights={teacher}",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "the teacher: " in result.stderr and "did you mean 'resnet_small'" in result.stderr
+
+
 def test_a_teacher_whose_weights_changed_since_is_refused(qat, tiny_recipe, teacher, tmp_path):
     base = ["--recipe", tiny_recipe, "--epochs", "1", "--weights", teacher]
     assert qat("train", *base, *DISTILL, "--out", "out").exit_code == 0

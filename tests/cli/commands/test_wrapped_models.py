@@ -20,6 +20,12 @@ def parallel(num_classes):
     return nn.DataParallel(plain(num_classes))
 
 
+def hooked(num_classes):
+    model = parallel(num_classes)
+    model.register_forward_hook(print)
+    return model
+
+
 def compiled(num_classes):
     return torch.compile(plain(num_classes))
 
@@ -56,6 +62,14 @@ def test_a_wrapped_model_is_looked_through_and_that_is_said(dry_run, factory):
     result = dry_run(factory)
     assert result.exit_code == 0, result.stderr
     assert "is looked through" in result.stderr
+
+
+def test_a_wrapper_with_hooks_is_refused_with_where_they_belong(dry_run):
+    result = dry_run("hooked")
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 2
+    assert "the model cannot be used: the DataParallel around Sequential has forward hooks" in said
+    assert "register them on its .module" in said
 
 
 @pytest.mark.skipif(not torchscript.is_available(), reason="this torch has no TorchScript")

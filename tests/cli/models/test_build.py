@@ -145,6 +145,13 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path, code, message):
         build(f"{file}:make")
 
 
+def test_a_module_that_fails_is_named_with_its_error(tmp_path, monkeypatch):
+    (tmp_path / "module_of_mine.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="'module_of_mine' fails: ZeroDivisionError: division by"):
+        build("module_of_mine:make")
+
+
 def test_unknown_arguments_are_shown():
     with pytest.raises(UserError, match=r"widht=4.*fails"):
         build("resnet_small", {"widht": 4})

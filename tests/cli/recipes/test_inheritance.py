@@ -1,9 +1,12 @@
 """Recipes that extend another one."""
 
+from pathlib import Path
+
 import pytest
 
 from qat_cli.errors import UserError
 from qat_cli.recipes import dump_recipe, load_recipe
+from qat_cli.recipes.inheritance import read_inherited
 
 
 @pytest.fixture
@@ -30,6 +33,14 @@ def test_another_quantizer_replaces_what_was_said_of_the_one_below(write):
     recipe = load_recipe(write("m.yaml", f"extends: resnet_w4a4\n{quant}\n"))
     assert recipe.quant.activation.overrides == {"bit_width": 2}
     assert recipe.quant.weight == load_recipe("resnet_w4a4").quant.weight
+
+
+def test_keys_of_a_quantizer_that_was_replaced_have_no_line(write):
+    write("base.yaml", "quant:\n  weight: {quantizer: LSQWeight, bit_width: 4}\n")
+    top = write("m.yaml", "extends: base.yaml\nquant: {weight: {quantizer: LSQUnsignedAct}}\n")
+    lines = read_inherited(Path(top)).lines
+    assert ("quant", "weight", "quantizer") in lines
+    assert ("quant", "weight", "bit_width") not in lines
 
 
 def test_a_chain_is_followed_relative_to_each_file(write):

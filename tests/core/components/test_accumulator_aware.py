@@ -201,6 +201,21 @@ def test_bound_is_that_of_the_papers(eager):
         assert centered.largest_norm(eight, signed).item() == pytest.approx((2**16 - 2) / 255)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "rounding"), [(torch.float32, 2.0**-18), (torch.float64, 2.0**-47)], ids=str
+)
+@pytest.mark.parametrize(("mean", "imbalance"), [(1.0, 0.0), (1.25, 1.0)], ids=["exact", "off"])
+def test_room_is_for_errors_of_weights_and_mean_and_for_what_the_mean_leaves(
+    mean, imbalance, dtype, rounding, eager, monkeypatch
+):
+    weight = torch.tensor([[1.0, 2.0, 3.0, -2.0]], dtype=dtype)  # magnitudes add up to 8, all to 4
+    pre_scaling = quantizer(weight, 16, True).to(dtype).pre_scaling_impl
+    found = torch.tensor([[mean]], dtype=dtype)
+    monkeypatch.setattr(pre_scaling.pre_zero_point_impl, "mean", lambda x: found)
+    room = pre_scaling.room(weight).item()
+    assert room == (8.0 + 4 * mean) * rounding + imbalance
+
+
 @pytest.mark.parametrize(("centered", "bits"), [(False, 2), (True, 1)], ids=["A2Q", "A2Q+"])
 def test_accumulator_that_holds_no_product_is_refused_when_built(centered, bits):
     with pytest.raises(ValueError, match=f"accumulator_bit_width is {bits}, .* not one product"):

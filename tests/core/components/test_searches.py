@@ -190,6 +190,13 @@ def test_hqo_zero_point_of_few_bits_gets_better_than_the_minimum(built):
     )
 
 
+def test_hqo_zero_point_of_a_grid_that_fits_better_above_zero_is_zero():
+    # Steps of 1 that begin at 0.1 would meet nearly all, and not hold 0.
+    x = torch.tensor([1.1] * 20 + [2.1] * 20 + [3.0])
+    stats = HalfQuadraticOptimizerZeroPoint(unsigned(2, quantize_zero_point=False), AbsMinMax())
+    assert stats(x).item() == 0.0
+
+
 @pytest.mark.parametrize(
     "wrong", [{"hqo_iters_scale": 0}, {"hqo_beta_scale": 0.0}, {"hqo_lp_norm_scale": 1.5}]
 )

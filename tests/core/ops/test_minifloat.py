@@ -150,6 +150,14 @@ def test_gradients_are_those_of_the_formula(name, clipped):
     torch.testing.assert_close(scale.grad, (weights * per_step).sum())
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_is_rounded_to_the_largest_number_does_not_overflow(sign):
+    # E2M1: the step from 4 to 8 is 2, so that 6.9 is rounded to 6 and 7.1 to 8
+    x, one = sign * torch.tensor([6.0, 6.9, 7.1]), torch.tensor(1.0)
+    y = ops.float_fake_quantize(x, one, 1, 0, -6.0, 6.0, torch.inf, False)
+    assert y.tolist() == [sign * 6.0, sign * 6.0, sign * torch.inf]
+
+
 def test_what_overflows_gives_the_scale_no_gradient():
     scale = torch.tensor(1.0, requires_grad=True)
     x = torch.tensor([1.3, 1e9, -torch.inf], requires_grad=True)

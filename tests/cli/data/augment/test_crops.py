@@ -30,6 +30,14 @@ def test_boxes_are_distributed_as_those_of_torchvision():
     assert torch.allclose(a.std(0), b.std(0), atol=6)
 
 
+@pytest.mark.parametrize(("position", "corner"), [(0.0, 0), (0.999, 4)], ids=["first", "last"])
+def test_a_box_can_lie_at_either_edge(position, corner):
+    numbers = torch.zeros(1, 11, 2, dtype=torch.float64)
+    numbers[..., 1] = 0.5  # ratio 1:1, and a quarter of the area: 4 x 4 of 8 x 8
+    numbers[:, -1] = position
+    assert RandomCrops(0.25, numbers).box(0, 8, 8) == Box(corner, corner, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "box"),
     [(10, 1000, Box(0, 493, 10, 13)), (1000, 10, Box(493, 0, 13, 10))],

@@ -1,6 +1,8 @@
 """The image-folder layout."""
 
+import errno
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +46,20 @@ def test_val_chooses_the_checkpoint_where_all_three_exist(image_folder, write_im
 def test_one_folder_of_classes_is_split_in_three(tmp_path, write_images):
     dataset = load(write_images(tmp_path / "all", 20), val_fraction=0.25)
     assert sizes(dataset) == {"train": 36, "val": 12, "test": 12}
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read data folder .*/none: No such file"):
+        load(tmp_path / "none")
+
+
+def test_a_folder_that_cannot_be_listed_is_named(image_folder, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)  # file modes do not stop an administrator
+    with pytest.raises(UserError, match=r"cannot read data folder .*/train: Permission denied\."):
+        load(image_folder)
 
 
 @pytest.mark.parametrize("name", ["test", "val"])

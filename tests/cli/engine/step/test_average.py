@@ -49,6 +49,15 @@ def test_the_weights_come_back_when_what_was_done_with_the_average_fails():
     assert model.weight.item() == 5.0
 
 
+def test_a_parameter_of_a_new_shape_begins_as_a_copy():
+    model, average = one_weight(3.0), WeightAverage(0.9)
+    average.follow(model)
+    model.weight = nn.Parameter(torch.tensor([[5.0, 6.0]]))
+    average.follow(model)
+    with average.in_place(model):
+        assert model.weight.tolist() == [[5.0, 6.0]]
+
+
 def test_until_a_quantizer_has_its_statistics_the_average_is_a_copy():
     model = nn.Sequential(nn.Linear(2, 2), QuantReLU(collect_stats_steps=2))
     average = WeightAverage(0.9)
