@@ -28,7 +28,7 @@ from qat.export.program import (
 )
 
 Held = Tensor | Exact
-Visit = Callable[[Operation, Tensor, Exact | None], Tensor]
+Visit = Callable[[Operation, Tensor, Exact | Tensor], Tensor]
 
 _POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGES = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -45,10 +45,9 @@ def run(
     Args:
         program: as :func:`qat.export.lowering.lower` gives it.
         inputs: float32, by the names of ``program.inputs``.
-        visit: called with every operation whose result comes onto a grid, its integers, and the
-            exact reals that they were made of (None of float32 numbers); what it returns is what
-            later operations read. So one can look at each layer by itself, fed with what another
-            program computed.
+        visit: called with every operation that brings reals onto a grid, the integers, and the
+            reals that they were made of; what it returns is what later operations read. So one can
+            look at each layer by itself, fed with what another program computed.
     Returns:
         By name: int64 of a value with a grid, the integers with the zero point in them; else
         float32.
@@ -102,7 +101,7 @@ class _Machine:
         q = x.on_grid(grid, ends) if isinstance(x, Exact) else _divided(x, grid, ends)
         if self.visit is None:
             return q
-        return self.visit(operation, q, x if isinstance(x, Exact) else None)
+        return self.visit(operation, q, x)
 
     def computed(self, operation: Operation) -> Tensor:
         def replaced(given: Any) -> Any:

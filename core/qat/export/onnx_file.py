@@ -42,11 +42,13 @@ class Written:
         path: of the file.
         integers: by value of the program with a grid: the tensor that holds its integers, and the
             number that was added to them.
+        nodes: by value that a layer gives: the name of the layer's node.
         bytes: of the file.
     """
 
     path: Path
     integers: Mapping[str, tuple[str, int]]
+    nodes: Mapping[str, str]
     bytes: int
 
 
@@ -80,7 +82,7 @@ def write_onnx(
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return Written(path, writer.integers, path.stat().st_size)
+    return Written(path, writer.integers, writer.layers, path.stat().st_size)
 
 
 def stored_offset(format: IntFormat) -> int:
@@ -94,7 +96,12 @@ class _Writer:
     opset: int
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
+    known: dict[Any, str] = field(default_factory=dict)
     integers: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.layers: dict[str, str] = {}  # node of each layer, by the value that it gives
+        self.order = {name: number for number, name in enumerate(self.program.values)}
 
     def model(self, metadata: Mapping[str, str]) -> Any:
         from onnx import TensorProto, helper
@@ -134,12 +141,18 @@ class _Writer:
         for names, io in ((self.program.inputs, INPUT), (self.program.outputs, OUTPUT)):
             if name in names:
                 return io if len(names) == 1 else f"{io}_{names.index(name)}"
-        return name if self.program.values[name].grid is None else f"{name}_dq"
+        return (
+            self.short(name) if self.program.values[name].grid is None else f"{self.short(name)}d"
+        )
+
+    def short(self, name: str) -> str:
+        """A value in the file: names are repeated at every reader, and add up."""
+        return f"v{self.order[name]}"
 
     def node(self, kind: str, inputs: Sequence[str], output: str, layer: str, **more: Any) -> str:
         from onnx import helper
 
-        name = f"{layer or 'model'}/{output}"
+        name = f"{layer}/{output}" if layer else output
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=name, **more))
         return output
 
@@ -147,47 +160,52 @@ class _Writer:
         from onnx import numpy_helper
 
         held = np.array(numbers, order="C")  # of no dimension where it is one number
-        self.constants[name] = numpy_helper.from_array(held, name)
+        if held.ndim == 0:  # there are few different ones
+            name = self.known.setdefault((held.dtype, held.tobytes()), name)
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(held, name)
         return name
 
     def on_grid(
         self, source: str, name: str, grid: Grid, layer: str, ends: tuple[int, int] | None = None
     ) -> None:
         """Q, a Clip where the integers end before those of their type, and DQ of a value."""
-        format = grid.format
+        short, format = self.short(name), grid.format
         kind, offset = _activation_type(format, layer), stored_offset(format)
-        scale = self.constant(f"{name}_scale", grid.scale.numpy().astype(np.float32))
-        zero = self.constant(f"{name}_zero_point", kind(grid.zero_point + offset))
+        scale = self.constant(f"{short}s", grid.scale.numpy().astype(np.float32))
+        zero = self.constant(f"{short}z", kind(grid.zero_point + offset))
         if format.is_binary:
-            source = self.signs(source, name, grid, layer)
-        q = self.node("QuantizeLinear", [source, scale, zero], f"{name}_q", layer)
+            source = self.signs(source, short, grid, layer)
+        q = self.node("QuantizeLinear", [source, scale, zero], f"{short}q", layer)
         low, high = (end + offset for end in ends or (format.min_value, format.max_value))
         if (low, high) != (0, int(np.iinfo(kind).max)) and not format.is_binary:
-            least = self.constant(f"{name}_low", kind(low))
-            largest = self.constant(f"{name}_high", kind(high))
-            q = self.node("Clip", [q, least, largest], f"{name}_clipped", layer)
+            least = self.constant(f"{short}l", kind(low))
+            largest = self.constant(f"{short}h", kind(high))
+            q = self.node("Clip", [q, least, largest], f"{short}c", layer)
         self.integers[name] = q, offset
         self.node("DequantizeLinear", [q, scale, zero], self.real(name), layer)
 
     def signs(self, source: str, name: str, grid: Grid, layer: str) -> str:
         step = grid.scale.numpy().astype(np.float32)
-        zero = self.constant(f"{name}_null", np.float32(0))
-        ends = [self.constant(f"{name}_plus", step), self.constant(f"{name}_minus", -step)]
-        is_positive = self.node("GreaterOrEqual", [source, zero], f"{name}_is_positive", layer)
-        return self.node("Where", [is_positive, *ends], f"{name}_sign", layer)
+        zero = self.constant(f"{name}n", np.float32(0))
+        ends = [self.constant(f"{name}p", step), self.constant(f"{name}m", -step)]
+        is_positive = self.node("GreaterOrEqual", [source, zero], f"{name}o", layer)
+        return self.node("Where", [is_positive, *ends], f"{name}g", layer)
 
     def give(self, kind: str, operation: Operation, inputs: Sequence[str], **more: Any) -> None:
         """A node for an operation; on a grid where the operation keeps that of its input."""
         name, grid = operation.output, self.program.values[operation.output].grid
         if grid is None:
             self.node(kind, inputs, self.real(name), operation.layer, **more)
+            if operation.weight is not None:
+                self.layers[name] = self.nodes[-1].name
             return
-        self.node(kind, inputs, f"{name}_real", operation.layer, **more)
-        self.on_grid(f"{name}_real", name, grid, operation.layer)
+        self.node(kind, inputs, f"{self.short(name)}r", operation.layer, **more)
+        self.on_grid(f"{self.short(name)}r", name, grid, operation.layer)
 
     def weight(self, operation: Operation, axis: int, transpose: bool = False) -> str:
         """The float tensor of a weight."""
-        weight, name = operation.weight, f"{operation.output}_weight"
+        weight, name = operation.weight, f"{self.short(operation.output)}w"
         assert weight is not None
         if isinstance(weight, Tensor):
             held = weight.float().numpy()
@@ -199,10 +217,11 @@ class _Writer:
         if not weight.format.signed and weight.format.max_value > 127:
             q, zeros = q - 128, zeros - 128
         stored = self.packed(name, q.T if transpose else q)
-        inputs = [stored, self.constant(f"{name}_scale", scales)]
-        inputs.append(self.constant(f"{name}_zero_point", zeros.astype(np.int8)))
+        inputs = [stored, self.constant(f"{name}s", scales)]
+        if zeros.any() or operation.kind is Kind.LINEAR:  # onnxruntime fuses no Gemm without
+            inputs.append(self.constant(f"{name}z", zeros.astype(np.int8)))
         axis = q.ndim - 1 - axis if transpose else axis
-        return self.node("DequantizeLinear", inputs, f"{name}_dq", operation.layer, axis=axis)
+        return self.node("DequantizeLinear", inputs, f"{name}d", operation.layer, axis=axis)
 
     def packed(self, name: str, q: Any) -> str:
         """Integers in the fewest bits that the opset has."""
@@ -217,21 +236,21 @@ class _Writer:
         else:
             return self.constant(name, q.astype(np.int8))
         self.constant(name, q.astype(kind))
-        return self.node("Cast", [name], f"{name}_int8", "", to=TensorProto.INT8)
+        return self.node("Cast", [name], f"{name}i", "", to=TensorProto.INT8)
 
     def bias(self, operation: Operation, channels: int) -> list[str]:
         """The float tensor of a bias, if there is one."""
         if operation.bias is None:
             return []
-        name = f"{operation.output}_bias"
+        name = f"{self.short(operation.output)}b"
         if operation.bias_integers is None:
             return [self.constant(name, operation.bias.numpy().astype(np.float32))]
         grid = self.program.values[operation.inputs[0]].grid
         assert grid is not None and isinstance(operation.weight, IntParameter)
         scales = weight_scales(operation.weight, channels) * grid.scale
         stored = self.constant(name, operation.bias_integers.numpy().astype(np.int32))
-        inputs = [stored, self.constant(f"{name}_scale", scales.numpy())]
-        return [self.node("DequantizeLinear", inputs, f"{name}_dq", operation.layer, axis=0)]
+        inputs = [stored, self.constant(f"{name}s", scales.numpy())]
+        return [self.node("DequantizeLinear", inputs, f"{name}d", operation.layer, axis=0)]
 
 
 def _activation_type(format: IntFormat, layer: str) -> Any:
@@ -303,7 +322,7 @@ def _linear(writer: _Writer, operation: Operation) -> None:
     if not bias:
         writer.give("MatMul", operation, inputs)
         return
-    product = writer.node("MatMul", inputs, f"{operation.output}_product", operation.layer)
+    product = writer.node("MatMul", inputs, f"{writer.short(operation.output)}p", operation.layer)
     writer.give("Add", operation, [product, *bias])
 
 
@@ -316,7 +335,9 @@ def _plain(kind: str) -> Callable[[_Writer, Operation], None]:
 
 def _clip(writer: _Writer, operation: Operation) -> None:
     ends = [
-        writer.constant(f"{operation.output}_{end}", np.float32(operation.settings[end]))
+        writer.constant(
+            f"{writer.short(operation.output)}{end[0]}", np.float32(operation.settings[end])
+        )
         for end in ("low", "high")
     ]
     writer.give("Clip", operation, [writer.real(operation.inputs[0]), *ends])
@@ -365,13 +386,13 @@ def _affine(writer: _Writer, operation: Operation) -> None:
     shape = [1, -1, *[1] * (dims - 2)]
     factor, shift = (
         writer.constant(
-            f"{operation.output}_{name}",
+            f"{writer.short(operation.output)}{name[0]}",
             operation.settings[name].reshape(shape).numpy().astype(np.float32),
         )
         for name in ("factor", "shift")
     )
     source = [writer.real(operation.inputs[0]), factor]
-    product = writer.node("Mul", source, f"{operation.output}_product", operation.layer)
+    product = writer.node("Mul", source, f"{writer.short(operation.output)}p", operation.layer)
     writer.give("Add", operation, [product, shift])
 
 
