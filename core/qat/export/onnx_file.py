@@ -85,6 +85,15 @@ def write_onnx(
     return Written(path, writer.integers, writer.layers, path.stat().st_size)
 
 
+def written_as(program: Program, path: Path) -> Written:
+    """Where :func:`write_onnx` has put what is in ``program``; the file is not read."""
+    writer = _Writer(program, OPSET)
+    for operation in program.operations:
+        if operation.kind is not Kind.FLOAT:
+            _OPERATORS[operation.kind](writer, operation)
+    return Written(path, writer.integers, writer.layers, path.stat().st_size)
+
+
 def stored_offset(format: IntFormat) -> int:
     """The number added to the integers of an activation so that none is negative."""
     return 1 if format.is_binary else 2 ** (format.bits - 1) if format.signed else 0
