@@ -70,8 +70,10 @@ def float_nodes(
     }
     constants = {}
     for constant in graph.initializer:
-        renamed[constant.name] = constant.name = f"float_{constant.name}"
-        constants[constant.name] = constant
+        # What depends on no input is a constant, though it is an output.
+        name = renamed.setdefault(constant.name, f"float_{constant.name}")
+        constant.name = name
+        constants[name] = constant
     nodes = []
     for node in graph.node:
         for names_of in (node.input, node.output):

@@ -143,8 +143,9 @@ class Operation:
         settings: see :class:`Kind`.
         weight: of a convolution or linear operation: integers where it has a quantizer.
         bias: real numbers, float64 [channels].
-        bias_integers: int64 [channels], the bias that is computed with, in steps of the
-            accumulator, ``input scale * weight scale``. Set where input and weight are integers.
+        bias_integers: int64 [channels], the bias that is computed with, in steps of
+            ``input scale * weight scale / 2**shift``. Set where input and weight are integers.
+        shift: from 0; the accumulator sums ``weight * 2**shift``, so that the bias is as fine.
     """
 
     kind: Kind
@@ -155,6 +156,7 @@ class Operation:
     weight: IntParameter | Tensor | None = None
     bias: Tensor | None = None
     bias_integers: Tensor | None = None
+    shift: int = 0
 
     def changed(self, **fields: Any) -> Operation:
         """The operation with other fields."""

@@ -86,6 +86,9 @@ def _reason(program: Program, operation: Operation, behind: list[Operation]) -> 
     first = behind[0] if behind else None
     if first is not None and first.kind is not Kind.QUANTIZE:
         return f"what it gives goes through {_called(first)} before it is quantized"
+    grid = program.values[first.output].grid if first is not None else None
+    if grid is not None and grid.format.is_binary:
+        return "what it gives becomes signs"
     return "the runtime did not fuse it"
 
 
