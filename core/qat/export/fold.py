@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from qat.export.program import (
+    BatchOf,
     Grid,
     IntParameter,
     Kind,
@@ -191,6 +192,8 @@ def _renamed(given: Any, same: dict[str, str]) -> Any:
     """Arguments that read the values that were kept."""
     if isinstance(given, Reference):
         return Reference(same.get(given.name, given.name))
+    if isinstance(given, BatchOf):
+        return BatchOf(same.get(given.name, given.name))
     if isinstance(given, (tuple, list)):
         return type(given)(_renamed(each, same) for each in given)
     if isinstance(given, dict):

@@ -24,7 +24,7 @@ from qat.export.program import (
     Kind,
     Operation,
     Program,
-    Reference,
+    filled,
     weight_scales,
 )
 
@@ -105,17 +105,9 @@ class _Machine:
         return self.visit(operation, q, x)
 
     def computed(self, operation: Operation) -> Tensor:
-        def replaced(given: Any) -> Any:
-            if isinstance(given, Reference):
-                return self.single(given.name)
-            if isinstance(given, (tuple, list)):
-                return type(given)(replaced(each) for each in given)
-            return given
-
         settings = operation.settings
-        kwargs = {name: replaced(given) for name, given in settings["kwargs"].items()}
-        made = settings["target"](*replaced(settings["args"]), **kwargs)
-        return made
+        kwargs = filled(settings["kwargs"], self.single)
+        return settings["target"](*filled(settings["args"], self.single), **kwargs)
 
     def layer(self, operation: Operation) -> Held:
         weight, name = operation.weight, operation.inputs[0]
@@ -200,8 +192,10 @@ def _average(machine: _Machine, operation: Operation) -> Held:
     held, grid = machine.held[name], machine.grid(name)
     average: Any = _AVERAGES[len(settings["kernel"])]
     order = ("kernel", "stride", "padding", "ceil", "count_padding")
+    if isinstance(held, Exact):
+        return _averaged_exactly(held, average, settings, order)
     if grid is None:
-        return average(machine.single(name), *[settings[each] for each in order])
+        return average(held, *[settings[each] for each in order])
     q = (held - grid.zero_point).double()
     sizes = average(q[:1], *[settings[each] for each in order]).shape[2:]
     sums = _sums(q, settings, sizes, padded_with=0.0).to(torch.int64)

@@ -102,7 +102,7 @@ class Kind(enum.Enum):
     ``CONCATENATE``: along ``axis``.
     ``AFFINE``: ``factor`` and ``shift``, float64 [channels] each, of dimension 1: a batch norm.
     ``FLOAT``: any other operation: ``target`` with ``args`` and ``kwargs``, in which
-    :class:`Reference` stands for a value and tensors are constants.
+    :class:`Reference` and :class:`BatchOf` stand for values and tensors are constants.
     """
 
     QUANTIZE = "quantize"
@@ -129,6 +129,26 @@ class Reference:
     """A value among the arguments of a float operation."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class BatchOf:
+    """The size of a value's first dimension among the arguments of a float operation."""
+
+    name: str
+
+
+def filled(given: Any, tensor: Any) -> Any:
+    """Arguments of a float operation with ``tensor(name)`` in the place of references."""
+    if isinstance(given, Reference):
+        return tensor(given.name)
+    if isinstance(given, BatchOf):
+        return tensor(given.name).shape[0]
+    if isinstance(given, (tuple, list)):
+        return type(given)(filled(each, tensor) for each in given)
+    if isinstance(given, dict):
+        return {name: filled(each, tensor) for name, each in given.items()}
+    return given
 
 
 @dataclass(frozen=True, eq=False)
