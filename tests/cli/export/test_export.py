@@ -76,7 +76,7 @@ def test_the_file_stands_in_the_run_folder_unless_told_otherwise(qat):
 
 def test_a_file_of_another_checkpoint_fails_with_exit_code_1(exported, qat):
     state = torch.load("eight/checkpoints/best.pt")
-    state["model"]["linear.bias"] += 0.5
+    state["weights"]["linear.bias"] += 0.5
     torch.save(state, "other.pt")
     result = qat("verify", "--checkpoint", "other.pt", "--model-file", "eight.onnx")
     assert result.exit_code == 1 and "is not the network of other.pt" in result.stderr
