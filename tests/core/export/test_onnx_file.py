@@ -159,6 +159,12 @@ def fused(net, output, tmp_path):
     return Counter(node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node)
 
 
+def rows(net):
+    x = plain(net)
+    real, grid = net.real[x].flatten(2), net.values[x].grid
+    return net.step(Kind.FLATTEN, (x,), real, grid, settings={"start": 2})
+
+
 EXPECTED = {
     plain: {"QLinearConv": 1},
     signed_output: {"QLinearConv": 1},
@@ -180,7 +186,7 @@ def test_each_layer_runs_as_an_integer_kernel(build, tmp_path):
 
 
 @pytest.mark.parametrize("level", EVERY_LEVEL, ids=["plain", "optimized"])
-@pytest.mark.parametrize("build", [*EXPECTED, binary], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [*EXPECTED, binary, rows], ids=lambda build: build.__name__)
 def test_the_runtime_gives_the_exact_numbers(build, level, tmp_path):
     net = Net()
     output = build(net)
