@@ -21,9 +21,11 @@ from qat_cli.commands.datasets import datasets
 from qat_cli.commands.doctor import doctor
 from qat_cli.commands.evaluate import evaluate
 from qat_cli.commands.explain import explain
+from qat_cli.commands.export import export
 from qat_cli.commands.inspect import inspect
 from qat_cli.commands.models import models
 from qat_cli.commands.train import train
+from qat_cli.commands.verify import verify
 from qat_cli.versions import program_version
 
 app = typer.Typer(
@@ -73,6 +75,19 @@ app.command(
         "qat inspect --checkpoint runs/train/binary_resnet-001/checkpoints/best.pt",
     ),
 )(inspect)
+app.command(
+    "export",
+    cls=Command,
+    epilog=examples(
+        "qat export --checkpoint runs/calibrate/resnet_w8a8_ptq-001/checkpoints/best.pt",
+        "qat export --checkpoint best.pt --model my_model.py:make --out network.onnx",
+    ),
+)(export)
+app.command(
+    "verify",
+    cls=Command,
+    epilog=examples("qat verify --checkpoint best.pt --model-file network.onnx --images 1000"),
+)(verify)
 app.add_typer(recipes.app, name="recipes")
 app.command(
     "explain",

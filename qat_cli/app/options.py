@@ -22,10 +22,12 @@ CALIBRATION = "Calibration"
 MEASUREMENT = "Measurement"
 COMPUTATION = "Computation"
 RUN_FOLDER = "Run folder"
+FILE = "File"
 OUTPUT = ""  # under "Options", behind the others
 
 TRAIN, CALIBRATE, EVAL, INSPECT = "train", "calibrate", "eval", "inspect"
-EVERY = (TRAIN, CALIBRATE, EVAL, INSPECT)
+EXPORT, VERIFY = "export", "verify"
+EVERY = (TRAIN, CALIBRATE, EVAL, INSPECT, EXPORT, VERIFY)
 ON_RECIPES = (TRAIN, CALIBRATE, INSPECT)
 WITH_DATA = (TRAIN, CALIBRATE, EVAL)
 RUNS = (TRAIN, CALIBRATE)
@@ -93,7 +95,7 @@ OPTIONS = (
         "checkpoint",
         Path,
         "A checkpoint that qat wrote.",
-        (EVAL, INSPECT),
+        (EVAL, INSPECT, EXPORT, VERIFY),
         MODEL_AND_DATA,
         metavar="FILE",
     ),
@@ -290,6 +292,35 @@ OPTIONS = (
         "Build all of it, show layers, sizes, memory and time; keep nothing.",
         RUNS,
         RUN_FOLDER,
+    ),
+    Option(
+        "model_file",
+        Path,
+        "The file that qat export wrote.",
+        (VERIFY,),
+        MODEL_AND_DATA,
+        metavar="FILE",
+    ),
+    Option(
+        "images",
+        int,
+        "Test images that are shown.",
+        (VERIFY,),
+        MEASUREMENT,
+        metavar="N",
+        default=64,
+    ),
+    Option(
+        "out", Path, "The file, instead of one in the run folder.", (EXPORT,), FILE, metavar="FILE"
+    ),
+    Option(
+        "opset",
+        int,
+        "Version of ONNX: 21, or 25, which has weights of 2 bit.",
+        (EXPORT,),
+        FILE,
+        metavar="N",
+        default=21,
     ),
     Option("json", bool, "Print one JSON document on standard output.", EVERY, OUTPUT),
     Option(

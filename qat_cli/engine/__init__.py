@@ -13,6 +13,9 @@ from qat_cli.engine.tasks.dry_run import DryRun as DryRun
 from qat_cli.engine.tasks.dry_run import StepFigures as StepFigures
 from qat_cli.engine.tasks.dry_run import dry_calibrate as dry_calibrate
 from qat_cli.engine.tasks.dry_run import dry_train as dry_train
+from qat_cli.engine.tasks.export import Proven as Proven
+from qat_cli.engine.tasks.export import export_checkpoint as export_checkpoint
+from qat_cli.engine.tasks.export import verify_checkpoint as verify_checkpoint
 from qat_cli.engine.tasks.inspect import Inspection as Inspection
 from qat_cli.engine.tasks.inspect import inspect_checkpoint as inspect_checkpoint
 from qat_cli.engine.tasks.inspect import inspect_recipe as inspect_recipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -122,6 +123,17 @@ def added(x: Exact, y: Exact) -> Exact:
 def _within(index: Index, x: Tensor) -> Index:
     own = index[len(index) - x.dim() :]
     return tuple(0 if size == 1 else place for place, size in zip(own, x.shape, strict=True))
+
+
+def averaged_over_all(x: Exact) -> Exact:
+    """The mean over all dimensions behind the channels, which stay as 1."""
+    sizes = x.numbers.shape[2:]
+
+    def at(index: Index) -> Fraction:
+        places = product(*map(range, sizes))
+        return sum((x.at((*index[:2], *place)) for place in places), Fraction(0)) / sizes.numel()
+
+    return Exact(x.numbers.mean(tuple(range(2, x.numbers.dim())), keepdim=True), at)
 
 
 def flattened(x: Exact, start: int) -> Exact:

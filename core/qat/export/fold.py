@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from qat.export.program import (
+    BatchOf,
     Grid,
     IntParameter,
     Kind,
@@ -191,6 +192,8 @@ def _renamed(given: Any, same: dict[str, str]) -> Any:
     """Arguments that read the values that were kept."""
     if isinstance(given, Reference):
         return Reference(same.get(given.name, given.name))
+    if isinstance(given, BatchOf):
+        return BatchOf(same.get(given.name, given.name))
     if isinstance(given, (tuple, list)):
         return type(given)(_renamed(each, same) for each in given)
     if isinstance(given, dict):
@@ -211,11 +214,43 @@ def _with_integer_bias(program: Program, operation: Operation) -> Operation:
         return operation
     grid = program.values[operation.inputs[0]].grid
     assert grid is not None and isinstance(operation.weight, IntParameter)
+    shift = _spare_bits(operation.weight, grid)
     scale = weight_scales(operation.weight, operation.bias.numel()).double() * grid.scale.double()
-    integers = torch.round(operation.bias / scale)
+    steps = operation.bias * 2**shift / scale
+    integers = torch.round(steps)
+    readers = [each for each in program.operations if operation.output in each.inputs]
+    if any(_gives_signs(program, each) for each in readers):
+        # The integer sums are multiples of 2**shift. Each has to keep its sign, and what is not 0
+        # with the real bias must not become it: floats do not sum up to 0 exactly.
+        lowest = -torch.ceil(-steps / 2**shift) * 2**shift
+        highest = lowest + 2**shift - 1
+        integers = torch.maximum(integers, torch.where(lowest == steps, lowest, lowest + 1))
+        integers = torch.minimum(integers, torch.maximum(highest, lowest))
     if not bool((integers.abs() <= _LARGEST_BIAS).all()):
         return operation  # a bias that is no int32 stays real
-    return operation.changed(bias_integers=integers.to(torch.int64))
+    return operation.changed(bias_integers=integers.to(torch.int64), shift=shift)
+
+
+def _gives_signs(program: Program, operation: Operation) -> bool:
+    grid = program.values[operation.output].grid
+    return operation.kind is Kind.QUANTIZE and grid is not None and grid.format.is_binary
+
+
+def _spare_bits(weight: IntParameter, grid: Grid) -> int:
+    """How far weights can be shifted up in int8, with a bias that is finer by as much.
+
+    Sums of two products stay in int16, in which processors without VNNI add them.
+    """
+    if bool(weight.zero_point.any()):
+        return 0
+    low, high = int(weight.integers.min()), int(weight.integers.max())
+    reach = max(-low, high, 1) * (grid.format.max_value - grid.format.min_value)
+    shift = 0
+    while low << shift + 1 >= -128 and high << shift + 1 <= 127 and reach << shift + 2 <= 32767:
+        shift += 1
+        if shift == 6:
+            break
+    return shift
 
 
 def _without_dead(program: Program) -> Program:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from qat.export.program import (
     Kind,
     Operation,
     Program,
-    Reference,
+    filled,
     weight_scales,
 )
 
@@ -104,17 +105,9 @@ class _Machine:
         return self.visit(operation, q, x)
 
     def computed(self, operation: Operation) -> Tensor:
-        def replaced(given: Any) -> Any:
-            if isinstance(given, Reference):
-                return self.single(given.name)
-            if isinstance(given, (tuple, list)):
-                return type(given)(replaced(each) for each in given)
-            return given
-
         settings = operation.settings
-        kwargs = {name: replaced(given) for name, given in settings["kwargs"].items()}
-        made = settings["target"](*replaced(settings["args"]), **kwargs)
-        return made
+        kwargs = filled(settings["kwargs"], self.single)
+        return settings["target"](*filled(settings["args"], self.single), **kwargs)
 
     def layer(self, operation: Operation) -> Held:
         weight, name = operation.weight, operation.inputs[0]
@@ -129,7 +122,8 @@ class _Machine:
         sums = _function(operation)(x, w, None).to(torch.int64)
         axis = 1 if operation.kind is Kind.CONVOLUTION else sums.dim() - 1
         scales = weight_scales(weight, sums.shape[axis])
-        step = Fraction(float(grid.scale))
+        step = Fraction(float(grid.scale)) / 2**operation.shift
+        sums = sums << operation.shift
         factors = [Fraction(float(scale)) * step for scale in scales]
         if operation.bias_integers is not None:
             shape = [1] * sums.dim()
@@ -198,14 +192,36 @@ def _average(machine: _Machine, operation: Operation) -> Held:
     held, grid = machine.held[name], machine.grid(name)
     average: Any = _AVERAGES[len(settings["kernel"])]
     order = ("kernel", "stride", "padding", "ceil", "count_padding")
+    if isinstance(held, Exact):
+        return _averaged_exactly(held, average, settings, order)
     if grid is None:
-        return average(machine.single(name), *[settings[each] for each in order])
+        return average(held, *[settings[each] for each in order])
     q = (held - grid.zero_point).double()
     sizes = average(q[:1], *[settings[each] for each in order]).shape[2:]
     sums = _sums(q, settings, sizes, padded_with=0.0).to(torch.int64)
     ones = torch.ones_like(q[:1, :1])
     counts = _sums(ones, settings, sizes, padded_with=float(settings["count_padding"]))
     return _quotient(sums, Fraction(float(grid.scale)), counts.to(torch.int64))
+
+
+def _averaged_exactly(x: Exact, average: Any, settings: Any, order: Any) -> Exact:
+    numbers = average(x.numbers, *[settings[each] for each in order])
+    kernel, stride, padding = (settings[name] for name in ("kernel", "stride", "padding"))
+    ones = torch.ones_like(x.numbers[:1, :1])
+    counts = _sums(ones, settings, numbers.shape[2:], float(settings["count_padding"]))
+    sizes = x.numbers.shape[2:]
+
+    def at(index: exact.Index) -> Fraction:
+        starts = [
+            place * step - before
+            for place, step, before in zip(index[2:], stride, padding, strict=True)
+        ]
+        ends = zip(starts, kernel, sizes, strict=True)
+        ranges = [range(max(0, a), min(a + reach, size)) for a, reach, size in ends]
+        total = sum((x.at((*index[:2], *place)) for place in product(*ranges)), Fraction(0))
+        return total / int(counts[0, 0][index[2:]])
+
+    return Exact(numbers, at)
 
 
 def _sums(x: Tensor, settings: Mapping[str, Any], sizes: Any, padded_with: float) -> Tensor:
@@ -226,9 +242,10 @@ def _sums(x: Tensor, settings: Mapping[str, Any], sizes: Any, padded_with: float
 def _average_of_all(machine: _Machine, operation: Operation) -> Held:
     name = operation.inputs[0]
     held, grid = machine.held[name], machine.grid(name)
+    if isinstance(held, Exact):
+        return exact.averaged_over_all(held)
     if grid is None:
-        x = machine.single(name)
-        return x.mean(tuple(range(2, x.dim())), keepdim=True)
+        return held.mean(tuple(range(2, held.dim())), keepdim=True)
     dims = tuple(range(2, held.dim()))
     sums = (held - grid.zero_point).sum(dims, keepdim=True)
     counts = torch.full([1, 1, *[1] * len(dims)], held[0, 0].numel() if held.numel() else 1)

@@ -14,6 +14,7 @@ from qat.export.marks import MARK, Marked, with_marks
 from qat.export.moves import ALIASES, MOVES, without_tuple
 from qat.export.operations import READERS
 from qat.export.program import (
+    BatchOf,
     FloatPart,
     Grid,
     IntParameter,
@@ -167,7 +168,7 @@ class _Reading:
         target, args, kwargs = without_tuple(node)
         seen = Node(
             target,
-            tuple(self.argument(each) for each in args),
+            _without_batch(target, tuple(self.argument(each) for each in args)),
             {name: self.argument(each) for name, each in kwargs.items()},
             self.weights,
             _sizes(node.meta["val"].shape),
@@ -230,14 +231,15 @@ class _Reading:
         return value
 
     def argument(self, given: Any) -> Any:
-        def replaced(node: fx.Node) -> Any:
+        def replaced(node: Any) -> Any:
             if node in self.constants:
                 return self.constants[node]
             if node in self.names:
                 return Reference(self.names[node])
             made = node.meta.get("val")
             if isinstance(made, torch.SymInt):
-                return -1 if _is_batch(node) else _known(made)
+                source = self.names.get(node.args[0]) if _is_batch(node) else None
+                return _Open(_known(made)) if source is None else BatchOf(source)
             raise ValueError(f"{self.layer(node) or 'the model'}: {node.target} is not a tensor.")
 
         return fx.node.map_arg(given, replaced)
@@ -247,6 +249,18 @@ class _Reading:
         parts = (stack[-1] if stack else "").split(".")[1:]  # without the name in _Inside
         ends = [index for index, part in enumerate(parts) if part in _OF_QUANTIZERS]
         return ".".join(parts[: ends[0]] if ends else parts)
+
+
+class _Open(int):
+    """A size that follows from that of the batch; the number is that of the example."""
+
+
+def _without_batch(target: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A shape whose one open size is left to torch."""
+    if target is not torch.ops.aten.reshape.default or -1 in args[1]:
+        return args
+    sizes = [-1 if isinstance(size, (BatchOf, _Open)) else size for size in args[1]]
+    return (args[0], sizes) if sizes.count(-1) == 1 else args
 
 
 def _is_batch(node: Any) -> bool:
@@ -267,7 +281,7 @@ def _names_in(given: Any) -> tuple[str, ...]:
     found: list[str] = []
 
     def look(each: Any) -> None:
-        if isinstance(each, Reference):
+        if isinstance(each, (Reference, BatchOf)):
             found.append(each.name)
         elif isinstance(each, (tuple, list)):
             for item in each:

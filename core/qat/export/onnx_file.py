@@ -85,6 +85,15 @@ def write_onnx(
     return Written(path, writer.integers, writer.layers, path.stat().st_size)
 
 
+def written_as(program: Program, path: Path) -> Written:
+    """Where :func:`write_onnx` has put what is in ``program``; the file is not read."""
+    writer = _Writer(program, OPSET)
+    for operation in program.operations:
+        if operation.kind is not Kind.FLOAT:
+            _OPERATORS[operation.kind](writer, operation)
+    return Written(path, writer.integers, writer.layers, path.stat().st_size)
+
+
 def stored_offset(format: IntFormat) -> int:
     """The number added to the integers of an activation so that none is negative."""
     return 1 if format.is_binary else 2 ** (format.bits - 1) if format.signed else 0
@@ -216,15 +225,15 @@ class _Writer:
         q, zeros = weight.integers.numpy(), zeros.astype(np.int64)
         if not weight.format.signed and weight.format.max_value > 127:
             q, zeros = q - 128, zeros - 128
-        stored = self.packed(name, q.T if transpose else q)
-        inputs = [stored, self.constant(f"{name}s", scales)]
+        stored = self.packed(name, q.T if transpose else q, operation.shift)
+        inputs = [stored, self.constant(f"{name}s", scales / np.float32(2**operation.shift))]
         if zeros.any() or operation.kind is Kind.LINEAR:  # onnxruntime fuses no Gemm without
             inputs.append(self.constant(f"{name}z", zeros.astype(np.int8)))
         axis = q.ndim - 1 - axis if transpose else axis
         return self.node("DequantizeLinear", inputs, f"{name}d", operation.layer, axis=axis)
 
-    def packed(self, name: str, q: Any) -> str:
-        """Integers in the fewest bits that the opset has."""
+    def packed(self, name: str, q: Any, shift: int) -> str:
+        """Integers in the fewest bits that the opset has, as int8 and shifted up."""
         import ml_dtypes
         from onnx import TensorProto
 
@@ -234,8 +243,14 @@ class _Writer:
         elif -8 <= low and high <= 7:
             kind = ml_dtypes.int4
         else:
-            return self.constant(name, q.astype(np.int8))
+            kind = np.int8
         self.constant(name, q.astype(kind))
+        if shift > 0:  # runtimes do this once, when they load the file
+            up = self.constant(f"{name}u", np.float32(2**shift))
+            real = self.node("Cast", [name], f"{name}f", "", to=TensorProto.FLOAT)
+            name = self.node("Mul", [real, up], f"{name}m", "")
+        elif kind is np.int8:
+            return name
         return self.node("Cast", [name], f"{name}i", "", to=TensorProto.INT8)
 
     def bias(self, operation: Operation, channels: int) -> list[str]:
@@ -247,7 +262,7 @@ class _Writer:
             return [self.constant(name, operation.bias.numpy().astype(np.float32))]
         grid = self.program.values[operation.inputs[0]].grid
         assert grid is not None and isinstance(operation.weight, IntParameter)
-        scales = weight_scales(operation.weight, channels) * grid.scale
+        scales = weight_scales(operation.weight, channels) / 2**operation.shift * grid.scale
         stored = self.constant(name, operation.bias_integers.numpy().astype(np.int32))
         inputs = [stored, self.constant(f"{name}s", scales.numpy())]
         return [self.node("DequantizeLinear", inputs, f"{name}d", operation.layer, axis=0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qat.export.program import Operation, Program, Reference
+from qat.export.program import Operation, Program, filled
 
 
 class _Parts(nn.Module):
@@ -28,17 +29,9 @@ class _Parts(nn.Module):
         for operation in self.operations:
             held = {name: next(given) for name in operation.inputs}
             settings = operation.settings
-            kwargs = {name: _filled(each, held) for name, each in settings["kwargs"].items()}
-            made.append(settings["target"](*_filled(settings["args"], held), **kwargs))
+            kwargs = filled(settings["kwargs"], held.__getitem__)
+            made.append(settings["target"](*filled(settings["args"], held.__getitem__), **kwargs))
         return tuple(made)
-
-
-def _filled(given: Any, held: dict[str, Tensor]) -> Any:
-    if isinstance(given, Reference):
-        return held[given.name]
-    if isinstance(given, (tuple, list)):
-        return type(given)(_filled(each, held) for each in given)
-    return given
 
 
 def float_nodes(
@@ -70,8 +63,10 @@ def float_nodes(
     }
     constants = {}
     for constant in graph.initializer:
-        renamed[constant.name] = constant.name = f"float_{constant.name}"
-        constants[constant.name] = constant
+        # What depends on no input is a constant, though it is an output.
+        name = renamed.setdefault(constant.name, f"float_{constant.name}")
+        constant.name = name
+        constants[name] = constant
     nodes = []
     for node in graph.node:
         for names_of in (node.input, node.output):
@@ -112,8 +107,8 @@ def _exported(module: nn.Module, example: tuple[Tensor, ...], opset: int) -> Any
                     module, example, dynamo=True, opset_version=opset, verbose=False
                 )
             except Exception as error:
-                reason = str(error).strip().splitlines()
-                raise ValueError(f"torch has no ONNX form of this model: {reason[0]}") from error
+                told = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+                raise ValueError(f"torch has no ONNX form of it: {told[0]}") from error
     assert made is not None
     return made.model_proto
 

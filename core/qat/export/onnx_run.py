@@ -113,8 +113,8 @@ def parameters(path: Path, program: Program) -> dict[str, dict[str, Any]]:
     makers = {name: node for node in graph.node for name in node.output}
 
     def constant(name: str) -> Any:
-        node = makers.get(name)
-        name = node.input[0] if node is not None and node.op_type == "Cast" else name
+        while name in makers and makers[name].op_type in ("Cast", "Mul"):
+            name = makers[name].input[0]
         if name not in held:
             raise WrongFile(f"{path} has no constant {name!r}: it is of another network")
         return held[name]

@@ -102,7 +102,7 @@ class Kind(enum.Enum):
     ``CONCATENATE``: along ``axis``.
     ``AFFINE``: ``factor`` and ``shift``, float64 [channels] each, of dimension 1: a batch norm.
     ``FLOAT``: any other operation: ``target`` with ``args`` and ``kwargs``, in which
-    :class:`Reference` stands for a value and tensors are constants.
+    :class:`Reference` and :class:`BatchOf` stand for values and tensors are constants.
     """
 
     QUANTIZE = "quantize"
@@ -131,6 +131,26 @@ class Reference:
     name: str
 
 
+@dataclass(frozen=True)
+class BatchOf:
+    """The size of a value's first dimension among the arguments of a float operation."""
+
+    name: str
+
+
+def filled(given: Any, tensor: Any) -> Any:
+    """Arguments of a float operation with ``tensor(name)`` in the place of references."""
+    if isinstance(given, Reference):
+        return tensor(given.name)
+    if isinstance(given, BatchOf):
+        return tensor(given.name).shape[0]
+    if isinstance(given, (tuple, list)):
+        return type(given)(filled(each, tensor) for each in given)
+    if isinstance(given, dict):
+        return {name: filled(each, tensor) for name, each in given.items()}
+    return given
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One step of a program.
@@ -143,8 +163,9 @@ class Operation:
         settings: see :class:`Kind`.
         weight: of a convolution or linear operation: integers where it has a quantizer.
         bias: real numbers, float64 [channels].
-        bias_integers: int64 [channels], the bias that is computed with, in steps of the
-            accumulator, ``input scale * weight scale``. Set where input and weight are integers.
+        bias_integers: int64 [channels], the bias that is computed with, in steps of
+            ``input scale * weight scale / 2**shift``. Set where input and weight are integers.
+        shift: from 0; the accumulator sums ``weight * 2**shift``, so that the bias is as fine.
     """
 
     kind: Kind
@@ -155,6 +176,7 @@ class Operation:
     weight: IntParameter | Tensor | None = None
     bias: Tensor | None = None
     bias_integers: Tensor | None = None
+    shift: int = 0
 
     def changed(self, **fields: Any) -> Operation:
         """The operation with other fields."""

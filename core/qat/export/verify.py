@@ -90,7 +90,7 @@ def _wanted(program: Program, operation: Operation) -> dict[str, Any]:
     channels = weight.integers.shape[1 if operation.settings.get("transposed") else 0]
     found: dict[str, Any] = {
         "weight": weight.integers.numpy().astype(np.int64),
-        "scale": weight_scales(weight, channels).numpy(),
+        "scale": weight_scales(weight, channels).numpy() / np.float32(2**operation.shift),
     }
     if bool(weight.zero_point.any()):
         found["zero_point"] = (
@@ -158,7 +158,7 @@ def _with_weight(operation: Operation, have: Mapping[str, Any]) -> Operation:
         zero_point = torch.from_numpy(moved).float().reshape(shape)
     else:
         zero_point = torch.zeros(())
-    scale = torch.from_numpy(np.array(have["scale"])).reshape(shape)
+    scale = torch.from_numpy(np.array(have["scale"])).reshape(shape) * 2**operation.shift
     changed = replace(weight, integers=integers, scale=scale, zero_point=zero_point)
     if operation.bias_integers is None:
         return operation.changed(weight=changed)
@@ -194,7 +194,7 @@ def verify_torch(program: Program, model: nn.Module, images: Tensor) -> list[Row
 
 def with_real_biases(program: Program) -> Program:
     """The program before its biases came to steps of the accumulator."""
-    operations = tuple(each.changed(bias_integers=None) for each in program.operations)
+    operations = tuple(each.changed(bias_integers=None, shift=0) for each in program.operations)
     return replace(program, operations=operations)
 
 

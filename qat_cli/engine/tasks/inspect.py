@@ -46,7 +46,7 @@ def inspect_checkpoint(path: Path, model: str | None, console: Console) -> Inspe
     recipe = _on_cpu(checkpoint.recipe)
     if model is not None:
         recipe = changed(recipe, {"model.name": model})
-    experiment = float_experiment(recipe, model is not None, console, _one_image(checkpoint))
+    experiment = float_experiment(recipe, model is not None, console, one_image(checkpoint))
     experiment = restored(checkpoint, path, experiment, console, show=False)
     return Inspection(experiment, costs_of(experiment.model, experiment))
 
@@ -74,7 +74,7 @@ def _on_cpu(recipe: Recipe) -> Recipe:
     return changed(recipe, {"train.device": "cpu"})
 
 
-def _one_image(checkpoint: Checkpoint) -> Dataset:
+def one_image(checkpoint: Checkpoint) -> Dataset:
     """Data with the shape and the classes of the checkpoint, and nothing to see."""
     shape = checkpoint.input_shape
     image = MemoryImages(torch.zeros(1, *shape, dtype=torch.uint8))

@@ -79,8 +79,41 @@ def test_scale_of_each_channel_is_positive_and_that_of_a_dead_one_is_one():
 
 def test_bias_is_the_nearest_integer_of_the_accumulator():
     layer, _, _ = folded(program(weight(torch.ones(3, 4, dtype=torch.int32))))
-    steps = torch.tensor([0.125, 1.0, 1.0]) * 0.125
+    assert layer.shift == 6  # 2 * 255 * 1 * 2**6 is below 2**15
+    steps = torch.tensor([0.125, 1.0, 1.0]) * 0.125 / 2**6
     assert layer.bias_integers.tolist() == torch.round(SHIFT / steps).long().tolist()
+
+
+@pytest.mark.parametrize("largest", [1, 2, 7, 64, 127])
+def test_weights_are_shifted_up_as_far_as_pairs_of_products_fit_int16(largest):
+    integers = torch.full((3, 4), largest, dtype=torch.int32)
+    layer, _, _ = folded(program(weight(integers, IntFormat(8))))
+    fits = 2 * 255 * (largest << layer.shift) <= 32767 and largest << layer.shift <= 127
+    assert fits or layer.shift == 0
+    more = layer.shift + 1
+    assert layer.shift == 6 or 2 * 255 * (largest << more) > 32767 or largest << more > 127
+
+
+def test_signs_of_all_sums_are_those_with_the_real_bias():
+    bias = torch.linspace(-2.03, 2.03, 64, dtype=torch.float64)
+    integers = torch.where(torch.rand(64, 4) > 0.5, 1, -1).to(torch.int32)
+    scale = torch.full((64, 1), 0.5)
+    binary = IntParameter("w", integers, IntFormat(1), scale, torch.tensor(0.0), PerAxis(0))
+    grid = Grid(IntFormat(1), torch.tensor(1.0))
+    values = {
+        "x": Value("x", (2, 4)), "q": Value("q", (2, 4), grid),
+        "y": Value("y", (2, 64)), "z": Value("z", (2, 64), grid),
+    }  # fmt: skip
+    steps = (
+        Operation(Kind.QUANTIZE, "", ("x",), "q"),
+        Operation(Kind.LINEAR, "fc", ("q",), "y", weight=binary, bias=bias),
+        Operation(Kind.QUANTIZE, "", ("y",), "z"),
+    )
+    final, _ = in_final_form(Program(steps, values, ("x",), ("z",)))
+    layer = final.operations[1]
+    for total in range(-4, 5):
+        made = total * 2**layer.shift + layer.bias_integers
+        assert torch.equal(made >= 0, total * 0.5 + bias >= 0) and made.all()
 
 
 def test_norm_stays_where_others_read_the_layer_and_that_is_said():

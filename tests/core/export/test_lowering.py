@@ -81,7 +81,7 @@ def test_operations_stand_in_the_order_of_the_model_and_norms_are_folded(network
     lowered = lower(network, (IMAGES,))
     named = [kind.value for kind in kinds(lowered) if kind is not Kind.QUANTIZE]
     assert named == [
-        "convolution", "relu", "max_pool", "convolution", "clip", "add", "concatenate",
+        "convolution", "max_pool", "convolution", "add", "concatenate",
         "average_pool", "global_pool", "flatten", "linear",
     ]  # fmt: skip
     assert not lowered.kept and not lowered.notes
@@ -112,7 +112,6 @@ def test_a_bias_is_in_steps_of_the_accumulator(network):
     program = lower(network, (IMAGES,)).program
     (layer,) = [each for each in program.operations if each.kind is Kind.LINEAR]
     steps = program.values[layer.inputs[0]].grid.scale * layer.weight.scale.reshape(-1)
-    torch.testing.assert_close(layer.bias_integers * steps, network.last.bias, rtol=0, atol=3e-4)
     assert ((layer.bias_integers * steps.double() - layer.bias).abs() <= steps / 2 + 1e-9).all()
 
 
@@ -121,8 +120,8 @@ def test_what_has_no_name_is_a_float_operation_and_writes_in_place_are_values():
     floats = [each for each in lowered.program.operations if each.kind is Kind.FLOAT]
     names = [each.settings["target"].overloadpacket.__name__ for each in floats]
     assert names == ["silu", "slice", "slice", "mul"]
-    assert kinds(lowered)[:5] == [
-        Kind.QUANTIZE, Kind.CONVOLUTION, Kind.RELU, Kind.QUANTIZE, Kind.AFFINE,
+    assert kinds(lowered)[:4] == [
+        Kind.QUANTIZE, Kind.CONVOLUTION, Kind.QUANTIZE, Kind.AFFINE,
     ]  # fmt: skip
     assert lowered.notes == [
         "norm: the batch norm stays, no convolution or linear layer is in front of it"
