@@ -387,8 +387,13 @@ def _average_pool(writer: _Writer, operation: Operation) -> None:
 
 
 def _flatten(writer: _Writer, operation: Operation) -> None:
-    source = writer.real(operation.inputs[0])
-    writer.give("Flatten", operation, [source], axis=operation.settings["start"])
+    source, start = writer.real(operation.inputs[0]), operation.settings["start"]
+    if start == 1:
+        writer.give("Flatten", operation, [source], axis=1)
+        return
+    shape = np.array([*[0] * start, -1], np.int64)  # Flatten gives two dimensions, whatever start
+    name = writer.constant(f"{writer.short(operation.output)}t", shape)
+    writer.give("Reshape", operation, [source, name])
 
 
 def _concatenate(writer: _Writer, operation: Operation) -> None:
