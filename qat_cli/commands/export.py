@@ -1,4 +1,4 @@
-"""``qat export``: a checkpoint as a file for other programs, with a proof."""
+"""``qat export``: a checkpoint as a proven ONNX file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qat_cli.errors import UserError, WorkFailed
 
 @with_options("export")
 def export(given: Given) -> None:
-    """Write the network of a checkpoint as ONNX, and prove that it is the same network.
+    """Write a checkpoint as ONNX, and prove that it is the same.
 
     Weights are integers in the file, batch norms are folded, and onnxruntime runs the layers in
     integers. A batch of test images is then run by torch, by an exact reference and by onnxruntime,

@@ -1,4 +1,4 @@
-"""``qat verify``: the proof that a file is the network of a checkpoint."""
+"""``qat verify``: the proof of an exported file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qat_cli.errors import UserError, WorkFailed
 
 @with_options("verify")
 def verify(given: Given) -> None:
-    """Prove that an exported file is the network of a checkpoint.
+    """Prove that an exported file is a checkpoint's network.
 
     Its parameters are compared bit by bit, and the integers of every layer between torch, an exact
     reference and onnxruntime. Exit code 1 where a number differs that is not beside a tie.

@@ -1,4 +1,4 @@
-"""From a model to a program: traced by torch, read operation by operation."""
+"""The lowering of a model to a program, traced by torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations of torch that move elements and change none, as exported graphs have them."""
+"""Operations of torch that only move elements, in exported graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of an exported ONNX file: integers of every grid, kernels of every layer."""
+"""Runs of an exported ONNX file by onnxruntime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qat.export.onnx_file import INPUT, OUTPUT, Written, stored_offset
+from qat.export.onnx_file import Written
+from qat.export.onnx_graph import INPUT, OUTPUT, stored_offset
 from qat.export.program import IntParameter, Program
 
 #: Operators of onnxruntime that multiply integers.

@@ -1,4 +1,4 @@
-"""Operations of torch that a program has by name, and how each is read."""
+"""Operations of torch that a program has by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A quantized network as a program of operations, which every writer of files reads.
+"""A quantized network as a program, which every writer of files reads.
 
 Its meaning is exact: an operation on integers gives the sum in integers, and what becomes of a real
 number on a grid is the integer nearest to it, ties to even, whatever numbers compute it. Float

@@ -1,4 +1,4 @@
-"""Layers of a program as a reader of a table wants them: types, kernels, reasons."""
+"""Layers of a program as lines of a table: types, kernels, reasons."""
 
 from __future__ import annotations
 

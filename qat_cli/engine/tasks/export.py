@@ -1,4 +1,4 @@
-"""Export of a checkpoint, and the proof that the file is the same network."""
+"""Export of a checkpoint, with a proof of the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``qat export`` and ``qat verify``, on a network that was calibrated on digits."""
+"""Export and verification of calibrated networks by command."""
 
 import json
 import os
