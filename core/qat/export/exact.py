@@ -26,10 +26,13 @@ class Exact:
     Args:
         numbers: float64, the nearest or one beside it.
         at: the exact number of an element.
+        parts: int64, broadcast to ``numbers``: elements that agree in all of them are equal. None
+            where that is not known.
     """
 
     numbers: Tensor
     at: Callable[[Index], Fraction]
+    parts: tuple[Tensor, ...] | None = None
 
     def on_grid(self, grid: Grid, ends: tuple[int, int]) -> Tensor:
         """The integers of the nearest numbers of ``grid`` from end to end, int64; ties to even."""
@@ -37,23 +40,33 @@ class Exact:
         if grid.format.is_binary:
             is_close = self.numbers.abs() < CLOSE * float(step)
             q = torch.where(self.numbers >= 0, 1, -1)
-            for index in _indices(is_close):
-                q[index] = 1 if self.at(index) >= 0 else -1
+            self._decide(q, is_close, lambda number: 1 if number >= 0 else -1)
             return q
         steps = self.numbers / float(grid.scale)
         q = torch.round(steps)
-        for index in _indices(distance_to_tie(steps) < CLOSE * (1 + steps.abs())):
-            q[index] = round(self.at(index) / step)  # Python rounds a fraction to even as well
+        is_close = distance_to_tie(steps) < CLOSE * (1 + steps.abs())
+        # Python rounds a fraction to even as well.
+        self._decide(q, is_close, lambda number: round(number / step))
         return torch.clamp(q.to(torch.int64) + grid.zero_point, *ends)
+
+    def _decide(self, q: Tensor, is_close: Tensor, decide: Callable[[Fraction], int]) -> None:
+        """Write what exact numbers say over the elements that float64 cannot tell."""
+        places = is_close.nonzero()
+        if len(places) == 0:
+            return
+        same = torch.arange(len(places))
+        if self.parts is not None:  # sums of integers have few different ties
+            chosen = [part.broadcast_to(q.shape)[is_close] for part in self.parts]
+            same = torch.unique(torch.stack(chosen), dim=1, return_inverse=True)[1]
+        first = torch.full((int(same.max()) + 1,), len(places))
+        first.scatter_reduce_(0, same, torch.arange(len(places)), "amin")
+        decided = [decide(self.at(tuple(index))) for index in places[first].tolist()]
+        q[is_close] = torch.tensor(decided, dtype=q.dtype)[same]
 
 
 def distance_to_tie(steps: Tensor) -> Tensor:
     """How far each number, in steps, is from the nearest middle between two integers."""
     return (steps - steps.floor() - 0.5).abs()
-
-
-def _indices(chosen: Tensor) -> list[Index]:
-    return [tuple(index) for index in chosen.nonzero().tolist()]
 
 
 def of_integers(q: Tensor, grid: Grid) -> Exact:
@@ -86,7 +99,8 @@ def scaled(
     numbers = sums.double() * _doubles(factors).reshape(shape)
     if shifts is not None:
         numbers = numbers + _doubles(shifts).reshape(shape)
-    return Exact(numbers, at)
+    channels = torch.arange(count if count > 1 else 1).reshape(shape)
+    return Exact(numbers, at, (sums, channels))
 
 
 def _doubles(numbers: Sequence[Fraction]) -> Tensor:
@@ -108,7 +122,7 @@ def clamped(x: Exact, low: float, high: float | None) -> Exact:
         number = max(x.at(index), lowest)
         return number if highest is None else min(number, highest)
 
-    return Exact(x.numbers.clamp(low, high), at)
+    return Exact(x.numbers.clamp(low, high), at, x.parts)
 
 
 def added(x: Exact, y: Exact) -> Exact:
@@ -117,7 +131,14 @@ def added(x: Exact, y: Exact) -> Exact:
     def at(index: Index) -> Fraction:
         return x.at(_within(index, x.numbers)) + y.at(_within(index, y.numbers))
 
-    return Exact(x.numbers + y.numbers, at)
+    numbers = x.numbers + y.numbers
+    parts = None
+    if x.parts is not None and y.parts is not None:
+        own = (
+            part.broadcast_to(each.numbers.shape) for each in (x, y) for part in each.parts or ()
+        )
+        parts = tuple(own)
+    return Exact(numbers, at, parts)
 
 
 def _within(index: Index, x: Tensor) -> Index:
@@ -147,7 +168,8 @@ def flattened(x: Exact, start: int) -> Exact:
             places.append(place)
         return x.at((*index[:start], *reversed(places)))
 
-    return Exact(x.numbers.flatten(start), at)
+    parts = x.parts and tuple(p.broadcast_to(shape).flatten(start) for p in x.parts)
+    return Exact(x.numbers.flatten(start), at, parts)
 
 
 def joined(parts: Sequence[Exact], axis: int) -> Exact:
