@@ -21,7 +21,6 @@ from qat.export.program import (
     Operation,
     Program,
     Reference,
-    Value,
     weight_scales,
 )
 
@@ -159,7 +158,7 @@ def quantize_before_flattening(program: Program) -> Program:
         if values[source].grid is not None or flat.output in program.outputs:
             continue
         early = f"{operation.output}_early"
-        values[early] = Value(early, values[source].shape, grid)
+        values[early] = replace(values[source], name=early, grid=grid)
         changed[flat.output] = operation.changed(inputs=(source,), output=early)
         changed[operation.output] = flat.changed(inputs=(early,), output=operation.output)
         del values[flat.output]

@@ -148,7 +148,9 @@ class _Reading:
         made = node.meta["val"]
         if not isinstance(made, Tensor):
             raise ValueError(f"{self.layer(node) or 'the model'}: {node.target} gives no tensor.")
-        self.values[name] = Value(name, _sizes(made.shape), grid)
+        sizes = enumerate(made.shape)
+        open_dims = tuple(dim for dim, size in sizes if isinstance(size, torch.SymInt))
+        self.values[name] = Value(name, _sizes(made.shape), grid, open_dims)
         if not suffix:
             self.names[node] = name
         return name

@@ -52,7 +52,8 @@ def float_nodes(
     """
     names = [name for operation in operations for name in operation.inputs]
     example = tuple(torch.randn(program.values[name].shape) for name in names)
-    model = _exported(_Parts(operations), example, min(opset, 23))
+    opened = [program.values[name].open_dims for name in names]
+    model = _exported(_Parts(operations), example, opened, min(opset, 23))
     graph = model.graph
     renamed = {given.name: real(name) for given, name in zip(graph.input, names, strict=True)}
     outputs = [real(operation.output) for operation in operations]
@@ -92,23 +93,21 @@ def _repeated(made: Sequence[str], outputs: Sequence[str]) -> list[Any]:
     return copies
 
 
-def _exported(module: nn.Module, example: tuple[Tensor, ...], opset: int) -> Any:
-    batch = {0: torch.export.Dim.DYNAMIC}
-    shapes = (tuple(batch if x.dim() > 0 and x.shape[0] > 1 else None for x in example),)
-    with _quiet():
-        try:
-            made = torch.onnx.export(
-                module, example, dynamo=True, opset_version=opset, dynamic_shapes=shapes,
-                verbose=False,
-            )  # fmt: skip
-        except Exception:
-            try:  # what computes with the size of the batch is fixed to that of the example
-                made = torch.onnx.export(
-                    module, example, dynamo=True, opset_version=opset, verbose=False
-                )
-            except Exception as error:
-                told = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
-                raise ValueError(f"torch has no ONNX form of it: {told[0]}") from error
+def _exported(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    opened: Sequence[tuple[int, ...]],
+    opset: int,
+) -> Any:
+    size = torch.export.Dim.DYNAMIC
+    shapes = (tuple(dict.fromkeys(dims, size) or None for dims in opened),)
+    try:
+        with _quiet():
+            exported = torch.export.export(module, example, dynamic_shapes=shapes)
+            made = torch.onnx.export(exported, dynamo=True, opset_version=opset, verbose=False)
+    except Exception as error:  # torch raises errors of many kinds
+        told = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+        raise ValueError(f"torch has no ONNX form of it: {told[0] if told else error}") from error
     assert made is not None
     return made.model_proto
 

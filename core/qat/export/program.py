@@ -76,11 +76,13 @@ class Value:
         name: unique in the program; a word of letters, digits and underscores.
         shape: for the example that was traced; the first dimension is the batch.
         grid: None for real numbers.
+        open_dims: the dimensions whose size follows from that of the batch.
     """
 
     name: str
     shape: tuple[int, ...]
     grid: Grid | None = None
+    open_dims: tuple[int, ...] = (0,)
 
 
 class Kind(enum.Enum):

@@ -24,7 +24,7 @@ from qat.export import onnx_run
 from qat.export.exact import Exact, distance_to_tie
 from qat.export.integers import run
 from qat.export.onnx_file import Written
-from qat.export.program import Grid, IntParameter, Operation, Program, weight_scales
+from qat.export.program import Grid, IntParameter, Kind, Operation, Program, weight_scales
 from qat.proxy import ActQuantProxyFromInjector
 from qat.tensor import QuantTensor
 
@@ -76,7 +76,7 @@ def verify_parameters(program: Program, written: Written) -> list[Row]:
         for name, numbers in wanted.items():
             there = np.asarray(have.get(name, np.nan))
             if name in ("weight", "zero_point") and operation.weight is not None:
-                there = _moved_back(operation, there, name)
+                there = _moved_back(program, operation, there, name)
             differing = _differing(np.asarray(numbers), there)
             rows.append(Row(PARAMETERS, layer, name, np.asarray(numbers).size, differing))
     return rows
@@ -109,16 +109,17 @@ def _of_grid(grid: Grid | None) -> dict[str, Any]:
     return {"scale": grid.scale.numpy(), "zero_point": grid.zero_point}
 
 
-def _moved_back(operation: Operation, there: Any, name: str) -> Any:
+def _moved_back(program: Program, operation: Operation, there: Any, name: str) -> Any:
     """Integers as the program has them: unsigned ones were moved, matrices transposed."""
+    dims = len(program.values[operation.inputs[0]].shape)
+    if name == "weight" and operation.kind is Kind.LINEAR and dims != 2:
+        there = there.T
     weight = operation.weight
     if not isinstance(weight, IntParameter) or there.dtype.kind == "f":
         return there
     there = there.astype(np.int64)
-    if not weight.format.signed and weight.format.max_value > 127:
-        there = there + 128
-    is_transposed = name == "weight" and there.shape != tuple(weight.integers.shape)
-    return there.T if is_transposed else there
+    is_moved = not weight.format.signed and weight.format.max_value > 127
+    return there + 128 if is_moved else there
 
 
 def _differing(wanted: Any, there: Any) -> int:
@@ -134,7 +135,7 @@ def with_parameters(program: Program, written: Written) -> Program:
     for operation in program.operations:
         have = found.get(operation.output)
         if have is not None and isinstance(operation.weight, IntParameter):
-            operation = _with_weight(operation, have)
+            operation = _with_weight(program, operation, have)
         elif have is not None and operation.weight is None:
             value = values[operation.output]
             assert value.grid is not None
@@ -145,16 +146,16 @@ def with_parameters(program: Program, written: Written) -> Program:
     return replace(program, operations=tuple(operations), values=values)
 
 
-def _with_weight(operation: Operation, have: Mapping[str, Any]) -> Operation:
+def _with_weight(program: Program, operation: Operation, have: Mapping[str, Any]) -> Operation:
     weight = operation.weight
     assert isinstance(weight, IntParameter)
     axis = 1 if operation.settings.get("transposed") else 0
     shape = [1] * weight.integers.dim()
     shape[axis] = -1
-    integers = torch.from_numpy(_moved_back(operation, have["weight"], "weight").copy())
+    integers = torch.from_numpy(_moved_back(program, operation, have["weight"], "weight").copy())
     zeros = have.get("zero_point")
     if zeros is not None:
-        moved = _moved_back(operation, zeros, "zero_point")
+        moved = _moved_back(program, operation, zeros, "zero_point")
         zero_point = torch.from_numpy(moved).float().reshape(shape)
     else:
         zero_point = torch.zeros(())

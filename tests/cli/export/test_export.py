@@ -127,7 +127,7 @@ def test_without_the_extra_the_message_is_how_to_install_it(qat, monkeypatch):
     "recipe",
     ["binary_resnet", "cnv_1w1a", "cnv_1w2a", "cnv_2w2a", "lfc_1w1a", "mobilenet_v2_w8a8",
      "resnet18_w4a4", "resnet_w1a32", "resnet_w2a2", "resnet_w3a3", "resnet_w4a4", "resnet_w8a8",
-     "sfc_1w2a", "tfc_1w1a", "tfc_1w2a", "tfc_2w2a"],
+     "sfc_1w2a", "tfc_1w1a", "tfc_1w2a", "tfc_2w2a", "vit_w8a8"],
 )  # fmt: skip
 def test_every_recipe_of_one_epoch_is_exported_and_proven(qat, recipe):
     steps = ("--batch-size", "8", "--epochs", "1")

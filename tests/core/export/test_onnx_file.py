@@ -51,7 +51,7 @@ class Network(nn.Module):
         return self.last(F.adaptive_avg_pool2d(F.relu(self.mix(x)), 1).flatten(1))
 
 
-def quantized(model, weight_bits=8, bits=8):
+def quantized(model, weight_bits=8, bits=8, images=IMAGES):
     shifted = QuantizerChoice("ShiftedUint8ActPerTensorFloatMSE", {"bit_width": bits})
     rule = Rule(
         "all", LayerMatch(),
@@ -68,9 +68,9 @@ def quantized(model, weight_bits=8, bits=8):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -1.0, 1.5)
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
-    made = quantize_model(model.eval(), [rule], IMAGES).model
+    made = quantize_model(model.eval(), [rule], images).model
     with torch.no_grad(), calibration_mode(made):
-        made(IMAGES)
+        made(images)
     return made.eval()
 
 
@@ -82,13 +82,13 @@ def exported(request, tmp_path_factory):
     return model, program, write_onnx(program, path, metadata={"classes": "a b"})
 
 
-def all_rows(model, program, written):
+def all_rows(model, program, written, images=IMAGES):
     return [
         *verify.verify_parameters(program, written),
-        *verify.verify_reference(program, written, IMAGES),
-        *verify.verify_runtime(program, written, IMAGES, optimized=False),
-        *verify.verify_runtime(program, written, IMAGES, optimized=True),
-        *verify.verify_torch(program, model, IMAGES),
+        *verify.verify_reference(program, written, images),
+        *verify.verify_runtime(program, written, images, optimized=False),
+        *verify.verify_runtime(program, written, images, optimized=True),
+        *verify.verify_torch(program, model, images),
     ]
 
 
@@ -202,3 +202,42 @@ def test_an_opset_that_is_not_written_is_refused(exported, tmp_path):
     with pytest.raises(ValueError, match="opset 13 is not written; choose 21 or 25"):
         write_onnx(exported[1], tmp_path / "old.onnx", 13)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_transformer_is_proven_for_another_batch_than_the_one_that_was_traced(tmp_path):
+    from torchvision.models import VisionTransformer
+
+    images = torch.randn(5, 3, 16, 16)
+    model = quantized(VisionTransformer(16, 8, 2, 2, 16, 32), images=images)
+    program = lower(model, (images[:2],)).program
+    written = write_onnx(program, tmp_path / "transformer.onnx")
+    assert all(row.holds for row in all_rows(model, program, written, images))
+    assert sum(program.computes_integers(each) for each in program.operations) == 10
+
+
+NETWORKS = {
+    "resnet18": 21, "mobilenet_v2": 53, "mobilenet_v3_small": 54, "efficientnet_b0": 82,
+    "densenet121": 121, "googlenet": 58, "shufflenet_v2_x0_5": 57, "squeezenet1_1": 26,
+    "regnet_y_400mf": 86, "convnext_tiny": 59, "vit_b_16": 50, "swin_t": 53,
+}  # fmt: skip
+IN_CI = ("resnet18", "mobilenet_v2")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in IN_CI else pytest.mark.slow) for n in NETWORKS]
+)
+def test_classifiers_of_torchvision_are_exported_and_proven(name, tmp_path):
+    from torchvision import models
+
+    torch.manual_seed(0)
+    more = {"init_weights": True} if name == "googlenet" else {}
+    images = torch.randn(3, 3, *[224 if name == "vit_b_16" else 64] * 2)
+    model = quantized(models.get_model(name, **more), images=images)
+    program = lower(model, (images[:2],)).program
+    written = write_onnx(program, tmp_path / "network.onnx")
+    rows = all_rows(model, program, written, images)
+    print(name, sum(row.compared for row in rows), sum(row.differing for row in rows))
+    assert [row for row in rows if not row.holds] == []
+    layers = layer_lines(program, onnx_run.kernels(written))
+    assert sum(each.weight != "float" for each in layers) == NETWORKS[name]
+    assert name not in IN_CI or all(each.is_integer for each in layers)
