@@ -150,7 +150,7 @@ class _Reading:
             raise ValueError(f"{self.layer(node) or 'the model'}: {node.target} gives no tensor.")
         sizes = enumerate(made.shape)
         open_dims = tuple(dim for dim, size in sizes if isinstance(size, torch.SymInt))
-        self.values[name] = Value(name, _sizes(made.shape), grid, open_dims)
+        self.values[name] = Value(name, _sizes(made.shape), grid, open_dims, made.dtype)
         if not suffix:
             self.names[node] = name
         return name

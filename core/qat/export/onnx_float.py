@@ -51,13 +51,14 @@ def float_nodes(
         ValueError: torch has no ONNX form of an operation.
     """
     names = [name for operation in operations for name in operation.inputs]
-    example = tuple(torch.randn(program.values[name].shape) for name in names)
-    opened = [program.values[name].open_dims for name in names]
+    given = [program.values[name] for name in names]
+    example = tuple(torch.ones(value.shape, dtype=value.dtype) for value in given)
+    opened = [value.open_dims for value in given]
     model = _exported(_Parts(operations), example, opened, min(opset, 23))
     graph = model.graph
-    renamed = {given.name: real(name) for given, name in zip(graph.input, names, strict=True)}
+    renamed = {each.name: real(name) for each, name in zip(graph.input, names, strict=True)}
     outputs = [real(operation.output) for operation in operations]
-    made = [given.name for given in graph.output]
+    made = [each.name for each in graph.output]
     renamed |= dict(zip(made, outputs, strict=True))
     layers = {
         output: operation.layer for output, operation in zip(outputs, operations, strict=True)

@@ -77,12 +77,14 @@ class Value:
         shape: for the example that was traced; the first dimension is the batch.
         grid: None for real numbers.
         open_dims: the dimensions whose size follows from that of the batch.
+        dtype: float32, or what a float operation gives else, such as a mask.
     """
 
     name: str
     shape: tuple[int, ...]
     grid: Grid | None = None
     open_dims: tuple[int, ...] = (0,)
+    dtype: torch.dtype = torch.float32
 
 
 class Kind(enum.Enum):
