@@ -157,6 +157,8 @@ class QuantRecurrent(RecurrentParameters):
             The hidden states of the last layer in the layout of ``x``, and the last states by kind,
             layer and direction, [N, H] (or [H]) each.
         """
+        if not getattr(self.io_quant, "is_calibrating", False):
+            return self._run_layers(x, initial)
         with one_pass():  # ranges have to hold the states of all steps
             return self._run_layers(x, initial)
 
